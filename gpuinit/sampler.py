@@ -1,0 +1,178 @@
+"""The constants that a backend needs to draw from a distribution in a dtype.
+
+    value = cast(clamp(fma(scale, quantile(word), location), low, high))
+
+They are computed in decimal to 90 digits or in correctly rounded float64, so they are the same on every machine.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal, localcontext
+from typing import Any
+
+import numpy as np
+
+from gpuinit import dtypes
+from gpuinit.gaussian import CONTEXT, central_mass, log_upper_tail, upper_tail
+from gpuinit.kernels.quantiles import CENTRAL_DEPTH, LOG_2
+
+__all__ = ["Sampler", "normal", "truncated_normal", "uniform"]
+
+_FAR = 3.0
+_TINY = 2.0**-40
+_REACH = {"float32": 6.34, "float64": 9.2}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sampler:
+    """How to draw one dtype: the quantile's name and constants in the computing precision.
+
+    `reals` holds scale; location of the real and of the imaginary part; low and high of the real part, low and high of the
+    imaginary part; then the quantile's seven constants. `integers` holds its two. (A real dtype uses the real part's alone.)
+    """
+
+    quantile: str
+    dtype: np.dtype[Any]
+    reals: np.ndarray[Any, Any]
+    integers: np.ndarray[Any, Any]
+
+
+@functools.lru_cache(maxsize=1024)
+def uniform(dtype: np.dtype[Any], low: float, high: float) -> Sampler:
+    """Uniform on [low, high), a complex dtype's parts alike."""
+    if low == high:
+        return _constant(dtype, (low, low))
+    bounds = _bounds(dtype, low, high, "[{}, {})")
+    if math.isinf(_computed_in(dtype).type(high - low)):
+        raise ValueError(f"the interval [{low}, {high}) is too wide for {dtype.name}: its length overflows")
+    return _sampler("unit", dtype, high - low, (low, low), (*bounds, *bounds), (0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0))
+
+
+@functools.lru_cache(maxsize=1024)
+def normal(dtype: np.dtype[Any], mean: complex, std: float) -> Sampler:
+    """Normal(mean, std); a complex dtype's parts have std / sqrt 2 each."""
+    means, std = _parts(dtype, mean, std)
+    if std == 0:
+        return _constant(dtype, means)
+    most = dtypes.largest(dtypes.component(dtype))
+    for center in means:
+        _check_reach(dtype, center, std, -_reach(dtype), _reach(dtype))
+    return _sampler("symmetric", dtype, std, means, (-most, most, -most, most), _symmetric(math.inf, dtype))
+
+
+@functools.lru_cache(maxsize=1024)
+def truncated_normal(dtype: np.dtype[Any], mean: complex, std: float, lower: float, upper: float) -> Sampler:
+    """Normal(mean, std) conditioned on mean + lower std .. mean + upper std; a complex dtype's parts with their own std."""
+    if lower == -math.inf and upper == math.inf:
+        return normal(dtype, mean, std)
+    means, std = _parts(dtype, mean, std)
+    if std == 0 or lower == upper:
+        return _constant(dtype, tuple(center + (std * lower if std else 0.0) for center in means))
+    bounds: list[float] = []
+    for center in means:
+        _check_reach(dtype, center, std, max(lower, -_reach(dtype, upper)), min(upper, _reach(dtype, lower)))
+        bounds += _bounds(dtype, center + lower * std, center + upper * std, "[{}, {}]")
+    furthest = max(abs(lower), abs(upper))
+    if furthest < _TINY:  # the quantile is linear there: a power of two lifts the interval away from underflow
+        lift = 2.0 ** (-40 - math.frexp(furthest)[1])
+        lower, upper, std = lower * lift, upper * lift, std / lift
+    if lower == -upper:
+        return _sampler("symmetric", dtype, std, means, tuple(bounds), _symmetric(upper, dtype))
+    constants, integers = _interval(lower, upper, dtype)
+    return _sampler("interval", dtype, std, means, tuple(bounds), constants, integers)
+
+
+def _symmetric(bound: float, dtype: np.dtype[Any]) -> tuple[float, ...]:
+    """The seven constants of the normal truncated at +-bound: see kernels/quantiles.py."""
+    with localcontext(CONTEXT):
+        mass = central_mass(bound)
+        half_step = mass / 2 ** _word_bits(dtype)
+        return (float(2 * half_step), float(1 - mass + half_step), float(half_step), 0.0, 0.0, CENTRAL_DEPTH, 0.0)
+
+
+def _interval(lower: float, upper: float, dtype: np.dtype[Any]) -> tuple[tuple[float, ...], tuple[int, int]]:
+    """The seven real and two integer constants of the normal truncated to an interval: see kernels/quantiles.py."""
+    words = 2 ** _word_bits(dtype)
+    mirror = words - 1 if abs(lower) > abs(upper) else 0
+    a, b = (-upper, -lower) if mirror else (lower, upper)
+    with localcontext(CONTEXT):
+        if a >= _FAR:
+            ratio = upper_tail(b) / upper_tail(a)
+            step = (1 - ratio) / words
+            return (float(step), 0.0, 0.0, float(ratio + step / 2), 0.0, -1.0, -log_upper_tail(a)), (0, mirror)
+        step = (central_mass(b) - central_mass(a)) / words
+        if a >= 0:
+            pivot, above = 0, central_mass(a) + step / 2
+        else:
+            zero = -central_mass(a) / step - Decimal("0.5")
+            pivot = int(zero.to_integral_value(ROUND_CEILING))
+            above = (pivot - zero) * step
+        ends = (2 * upper_tail(b) + step / 2, 2 * upper_tail(-a) + step / 2)
+        constants = (step, above, step - above, *ends)
+        return (*(float(c) for c in constants), CENTRAL_DEPTH, LOG_2), (pivot, mirror)
+
+
+def _sampler(
+    quantile: str,
+    dtype: np.dtype[Any],
+    scale: float,
+    location: tuple[float, ...],
+    bounds: tuple[float, ...],
+    constants: tuple[float, ...],
+    integers: tuple[int, int] = (0, 0),
+) -> Sampler:
+    real = _computed_in(dtype)
+    reals = np.array((scale, *location, *bounds, *constants), np.float64).astype(real)
+    return Sampler(quantile, dtype, reals, np.array(integers, np.uint64).astype(f"u{real.itemsize}"))
+
+
+def _constant(dtype: np.dtype[Any], value: tuple[float, ...]) -> Sampler:
+    for part in value:
+        _check_reach(dtype, part, 0.0, 0.0, 0.0)
+    most = dtypes.largest(_computed_in(dtype))
+    return _sampler("unit", dtype, 0.0, value, (-most, most, -most, most), (0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0))
+
+
+def _parts(dtype: np.dtype[Any], mean: complex, std: float) -> tuple[tuple[float, float], float]:
+    """The means of both parts and the std of each."""
+    is_complex = dtypes.component(dtype) != dtype
+    if isinstance(mean, complex) and not is_complex:
+        raise ValueError(f"mean={mean!r} is complex, and dtype={dtype.name} is not")
+    return (mean.real, mean.imag), std / math.sqrt(2.0) if is_complex else std
+
+
+def _bounds(dtype: np.dtype[Any], low: float, high: float, interval: str) -> tuple[float, float]:
+    """The least and greatest value of the dtype inside the interval."""
+    real = dtypes.component(dtype)
+    least = dtypes.at_least(low, real)
+    greatest = dtypes.below(high, real) if interval.endswith(")") else dtypes.at_most(high, real)
+    most = dtypes.largest(real)
+    if (math.isfinite(low) and low < -most) or (math.isfinite(high) and high > most) or least > greatest:
+        raise ValueError(
+            f"dtype={dtype.name} cannot represent the interval {interval.format(low, high)}: "
+            f"its finite values run to +-{most:.6g}, and at least one must lie inside"
+        )
+    return least, greatest
+
+
+def _check_reach(dtype: np.dtype[Any], mean: float, std: float, lower: float, upper: float) -> None:
+    low, high = mean + lower * std, mean + upper * std
+    most = dtypes.largest(dtypes.component(dtype))
+    if not -most <= low <= high <= most:
+        raise ValueError(f"dtype={dtype.name} cannot represent the interval [{low:.6g}, {high:.6g}]: its finite values run to +-{most:.6g}")
+
+
+def _reach(dtype: np.dtype[Any], start: float = 0.0) -> float:
+    """How many standard deviations a draw can get beyond the mean, or beyond an interval's near end `start`."""
+    return math.hypot(_REACH[_computed_in(dtype).name], max(start, 0.0))
+
+
+def _computed_in(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    return dtypes.computed_in(dtypes.component(dtype))
+
+
+def _word_bits(dtype: np.dtype[Any]) -> int:
+    return _computed_in(dtype).itemsize * 8

@@ -1,0 +1,95 @@
+"""What each primitive means in code that Numba compiles: one LLVM operation, strictly typed.
+
+Importing this module teaches Numba `kernels.primitives`; `teach` adds a plain function of the Python source. A wrong argument type
+is a TypingError at compile time, so a silently widened integer cannot get through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba.core import types
+from numba.core.errors import TypingError
+from numba.extending import intrinsic, overload
+
+from gpuinit.kernels import primitives
+
+__all__ = ["teach"]
+
+_FLOAT = {types.uint32: types.float32, types.uint64: types.float64}
+_UNSIGNED = {real: unsigned for unsigned, real in _FLOAT.items()}
+
+
+def teach(function: Callable[..., Any], inline: str = "never") -> None:
+    """Make a plain function of the Python source callable from compiled code."""
+
+    def implementation(*args: Any) -> Any:
+        return function
+
+    overload(function, strict=False, inline=inline, target="generic")(implementation)
+
+
+def _define(primitive: Callable[..., Any], result: Callable[..., Any], emit: Callable[..., Any]) -> None:
+    """Register `primitive`: `result(*types)` names its type (or None: refused), `emit(builder, llvm_type, *values)` is its code."""
+
+    def build(arguments: tuple[Any, ...]) -> Any:
+        given = tuple(types.unliteral(argument) for argument in arguments)
+        returned = result(*given)
+        if returned is None:
+            raise TypingError(f"{primitive.__name__} is not defined for {', '.join(map(str, given))}")
+
+        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            return emit(builder, context.get_value_type(returned), *values)
+
+        return returned(*given), generate
+
+    arity = primitive.__code__.co_argcount
+    if arity == 1:
+        unary = intrinsic(lambda typingctx, a: build((a,)))
+        overload(primitive, strict=False, target="generic")(lambda a: lambda a: unary(a))
+    elif arity == 2:
+        binary = intrinsic(lambda typingctx, a, b: build((a, b)))
+        overload(primitive, strict=False, target="generic")(lambda a, b: lambda a, b: binary(a, b))
+    else:
+        ternary = intrinsic(lambda typingctx, a, b, c: build((a, b, c)))
+        overload(primitive, strict=False, target="generic")(lambda a, b, c: lambda a, b, c: ternary(a, b, c))
+
+
+def _same_unsigned(a: Any, b: Any) -> Any:
+    return a if a in _FLOAT and b == a else None
+
+
+def _same_float(a: Any, *others: Any) -> Any:
+    return a if a in _UNSIGNED and all(other == a for other in others) else None
+
+
+def _call(name: str) -> Callable[..., Any]:
+    def emit(builder: Any, kind: Any, *values: Any) -> Any:
+        return builder.call(builder.module.declare_intrinsic(name, [kind]), values)
+
+    return emit
+
+
+def _fma(builder: Any, kind: Any, a: Any, b: Any, c: Any) -> Any:
+    return builder.fma(a, b, c)
+
+
+_define(primitives.bits, _UNSIGNED.get, lambda builder, kind, x: builder.bitcast(x, kind))
+_define(primitives.unbits, _FLOAT.get, lambda builder, kind, n: builder.bitcast(n, kind))
+_define(primitives.to_float, _FLOAT.get, lambda builder, kind, n: builder.sitofp(n, kind))
+_define(primitives.to_float_unsigned, _FLOAT.get, lambda builder, kind, n: builder.uitofp(n, kind))
+_define(primitives.add, _same_unsigned, lambda builder, kind, n, m: builder.add(n, m))
+_define(primitives.subtract, _same_unsigned, lambda builder, kind, n, m: builder.sub(n, m))
+_define(primitives.both, _same_unsigned, lambda builder, kind, n, m: builder.and_(n, m))
+_define(primitives.either, _same_unsigned, lambda builder, kind, n, m: builder.or_(n, m))
+_define(primitives.complement, _same_unsigned, lambda builder, kind, n, m: builder.xor(n, m))
+_define(primitives.shift_right, _same_unsigned, lambda builder, kind, n, count: builder.lshr(n, count))
+_define(primitives.square_root, _same_float, _call("llvm.sqrt"))
+_define(primitives.fma, _same_float, _fma)
+_define(
+    primitives.select,
+    lambda condition, x, y: x if condition == types.boolean and x == y else None,
+    lambda builder, kind, condition, x, y: builder.select(condition, x, y),
+)
