@@ -23,6 +23,7 @@ __all__ = ["Sampler", "normal", "truncated_normal", "uniform"]
 
 _FAR = 3.0
 _TINY = 2.0**-40
+_NEVER_DEEP = (0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 _REACH = {"float32": 6.34, "float64": 9.2}
 
 
@@ -31,7 +32,7 @@ class Sampler:
     """How to draw one dtype: the quantile's name and constants in the computing precision.
 
     `reals` holds scale; location of the real and of the imaginary part; low and high of the real part, low and high of the
-    imaginary part; then the quantile's seven constants. `integers` holds its two. (A real dtype uses the real part's alone.)
+    imaginary part; then the quantile's seven constants. `integers` holds its three. (A real dtype uses the real part's alone.)
     """
 
     quantile: str
@@ -48,7 +49,8 @@ def uniform(dtype: np.dtype[Any], low: float, high: float) -> Sampler:
     bounds = _bounds(dtype, low, high, "[{}, {})")
     if math.isinf(_computed_in(dtype).type(high - low)):
         raise ValueError(f"the interval [{low}, {high}) is too wide for {dtype.name}: its length overflows")
-    return _sampler("unit", dtype, high - low, (low, low), (*bounds, *bounds), (0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0))
+    steps = 2.0 ** (24 if _word_bits(dtype) == 32 else 53)
+    return _sampler("unit", dtype, (high - low) / steps, (low, low), (*bounds, *bounds), _NEVER_DEEP)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -93,8 +95,8 @@ def _symmetric(bound: float, dtype: np.dtype[Any]) -> tuple[float, ...]:
         return (float(2 * half_step), float(1 - mass + half_step), float(half_step), 0.0, 0.0, CENTRAL_DEPTH, 0.0)
 
 
-def _interval(lower: float, upper: float, dtype: np.dtype[Any]) -> tuple[tuple[float, ...], tuple[int, int]]:
-    """The seven real and two integer constants of the normal truncated to an interval: see kernels/quantiles.py."""
+def _interval(lower: float, upper: float, dtype: np.dtype[Any]) -> tuple[tuple[float, ...], tuple[int, int, int]]:
+    """The seven real and three integer constants of the normal truncated to an interval: see kernels/quantiles.py."""
     words = 2 ** _word_bits(dtype)
     mirror = words - 1 if abs(lower) > abs(upper) else 0
     a, b = (-upper, -lower) if mirror else (lower, upper)
@@ -102,7 +104,7 @@ def _interval(lower: float, upper: float, dtype: np.dtype[Any]) -> tuple[tuple[f
         if a >= _FAR:
             ratio = upper_tail(b) / upper_tail(a)
             step = (1 - ratio) / words
-            return (float(step), 0.0, 0.0, float(ratio + step / 2), 0.0, -1.0, -log_upper_tail(a)), (0, mirror)
+            return (float(step), 0.0, 0.0, float(ratio + step / 2), 0.0, -1.0, -log_upper_tail(a)), (0, mirror, 0)
         step = (central_mass(b) - central_mass(a)) / words
         if a >= 0:
             pivot, above = 0, central_mass(a) + step / 2
@@ -112,7 +114,7 @@ def _interval(lower: float, upper: float, dtype: np.dtype[Any]) -> tuple[tuple[f
             above = (pivot - zero) * step
         ends = (2 * upper_tail(b) + step / 2, 2 * upper_tail(-a) + step / 2)
         constants = (step, above, step - above, *ends)
-        return (*(float(c) for c in constants), CENTRAL_DEPTH, LOG_2), (pivot, mirror)
+        return (*(float(c) for c in constants), CENTRAL_DEPTH, LOG_2), (pivot, mirror, -pivot % words)
 
 
 def _sampler(
@@ -122,7 +124,7 @@ def _sampler(
     location: tuple[float, ...],
     bounds: tuple[float, ...],
     constants: tuple[float, ...],
-    integers: tuple[int, int] = (0, 0),
+    integers: tuple[int, int, int] = (0, 0, 0),
 ) -> Sampler:
     real = _computed_in(dtype)
     reals = np.array((scale, *location, *bounds, *constants), np.float64).astype(real)
@@ -133,7 +135,7 @@ def _constant(dtype: np.dtype[Any], value: tuple[float, ...]) -> Sampler:
     for part in value:
         _check_reach(dtype, part, 0.0, 0.0, 0.0)
     most = dtypes.largest(_computed_in(dtype))
-    return _sampler("unit", dtype, 0.0, value, (-most, most, -most, most), (0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0))
+    return _sampler("unit", dtype, 0.0, value, (-most, most, -most, most), _NEVER_DEEP)
 
 
 def _parts(dtype: np.dtype[Any], mean: complex, std: float) -> tuple[tuple[float, float], float]:
@@ -141,7 +143,7 @@ def _parts(dtype: np.dtype[Any], mean: complex, std: float) -> tuple[tuple[float
     is_complex = dtypes.component(dtype) != dtype
     if isinstance(mean, complex) and not is_complex:
         raise ValueError(f"mean={mean!r} is complex, and dtype={dtype.name} is not")
-    return (mean.real, mean.imag), std / math.sqrt(2.0) if is_complex else std
+    return (mean.real, mean.imag if is_complex else mean.real), std / math.sqrt(2.0) if is_complex else std
 
 
 def _bounds(dtype: np.dtype[Any], low: float, high: float, interval: str) -> tuple[float, float]:

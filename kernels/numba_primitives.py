@@ -28,7 +28,7 @@ def teach(function: Callable[..., Any], inline: str = "never") -> None:
     def implementation(*args: Any) -> Any:
         return function
 
-    overload(function, strict=False, inline=inline, target="generic")(implementation)
+    overload(function, {"forceinline": True}, strict=False, inline=inline, target="generic")(implementation)
 
 
 def _define(primitive: Callable[..., Any], result: Callable[..., Any], emit: Callable[..., Any]) -> None:
@@ -76,6 +76,14 @@ def _fma(builder: Any, kind: Any, a: Any, b: Any, c: Any) -> Any:
     return builder.fma(a, b, c)
 
 
+def _horner(builder: Any, kind: Any, coefficients: Any, x: Any) -> Any:
+    total = builder.extract_value(coefficients, 0)
+    for degree in range(1, coefficients.type.count):
+        total = builder.fma(total, x, builder.extract_value(coefficients, degree))
+    return total
+
+
+_define(primitives.polynomial, lambda coefficients, x: x if x in _UNSIGNED and coefficients.dtype == x else None, _horner)
 _define(primitives.bits, _UNSIGNED.get, lambda builder, kind, x: builder.bitcast(x, kind))
 _define(primitives.unbits, _FLOAT.get, lambda builder, kind, n: builder.bitcast(n, kind))
 _define(primitives.to_float, _FLOAT.get, lambda builder, kind, n: builder.sitofp(n, kind))
@@ -87,6 +95,7 @@ _define(primitives.either, _same_unsigned, lambda builder, kind, n, m: builder.o
 _define(primitives.complement, _same_unsigned, lambda builder, kind, n, m: builder.xor(n, m))
 _define(primitives.shift_right, _same_unsigned, lambda builder, kind, n, count: builder.lshr(n, count))
 _define(primitives.square_root, _same_float, _call("llvm.sqrt"))
+_define(primitives.divide, _same_float, lambda builder, kind, x, y: builder.fdiv(x, y))
 _define(primitives.fma, _same_float, _fma)
 _define(
     primitives.select,

@@ -18,9 +18,12 @@ __all__ = [
     "add",
     "bits",
     "both",
+    "clamp",
     "complement",
+    "divide",
     "either",
     "fma",
+    "polynomial",
     "select",
     "shift_right",
     "square_root",
@@ -90,6 +93,17 @@ def select(condition: Any, x: Any, y: Any) -> Any:
     return np.where(condition, x, y)
 
 
+def clamp(x: Any, low: Any, high: Any) -> Any:
+    """`x` moved into [low, high]; a value that compares equal to a bound stays as it is."""
+    x = select(x < low, low, x)
+    return select(x > high, high, x)
+
+
+def divide(x: Any, y: Any) -> Any:
+    """x / y rounded once, for y != 0."""
+    return x / y
+
+
 def square_root(x: Any) -> Any:
     """The square root, rounded once."""
     return np.sqrt(x)
@@ -98,6 +112,14 @@ def square_root(x: Any) -> Any:
 def fma(a: Any, b: Any, c: Any) -> Any:
     """a * b + c rounded once to nearest even, for finite results that do not fall below the normal range."""
     return _fma64(a, b, c) if np.result_type(a, b, c) == np.float64 else _fma32(a, b, c)
+
+
+def polynomial(coefficients: tuple[Any, ...], x: Any) -> Any:
+    """Horner's rule by fma; the highest power's coefficient comes first."""
+    total = coefficients[0]
+    for coefficient in coefficients[1:]:
+        total = fma(total, x, coefficient)
+    return total
 
 
 def _fma32(a: Any, b: Any, c: Any) -> Any:

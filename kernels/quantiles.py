@@ -6,7 +6,7 @@ Each distribution has three parts, so that the rare tail costs nothing where it 
     central(word, depth, c, k)   the value, right where depth <= deepest(c)
     tail(word, depth, c, k)      the value beyond that
 
-`c` is a tuple of seven floats and `k` a tuple of two unsigned integers that `gpuinit.distributions` computes once. A word is a uint32
+`c` is a tuple of seven floats and `k` a tuple of three unsigned integers that `gpuinit.distributions` computes once. A word is a uint32
 (float32 and every type rounded from it) or a uint64 (float64). The source serves NumPy arrays as it stands, and Numba when
 taught; it uses `kernels.primitives` alone.
 
@@ -22,11 +22,14 @@ import numpy as np
 
 from gpuinit.kernels import coefficients
 from gpuinit.kernels.primitives import (
+    add,
     bits,
     both,
     complement,
+    divide,
     either,
     fma,
+    polynomial,
     select,
     shift_right,
     square_root,
@@ -45,7 +48,6 @@ __all__ = [
     "interval_tail",
     "mills_tail",
     "negative_log",
-    "polynomial",
     "symmetric_central",
     "symmetric_depth",
     "symmetric_tail32",
@@ -55,11 +57,11 @@ __all__ = [
     "unit_tail",
 ]
 
-CENTRAL_DEPTH = 6.25
+LOG_2 = 0.6931471805599453
+CENTRAL_DEPTH = coefficients.CENTRAL_MAX
 """The central polynomial holds up to this depth: tail probability 4.83e-4, 3.3 standard deviations."""
-
-
-NEWTON_STEPS = 3
+NEWTON_STEPS = 2
+_EXPONENTIAL = (1.0, 1.0, 1 / 2, 1 / 6, 1 / 24)
 
 
 class Format(NamedTuple):
@@ -70,60 +72,70 @@ class Format(NamedTuple):
     sign: Any
     magnitude: Any
     unit_shift: Any
-    unit: Any
-    zero: Any
+    none: Any
     ones: Any
+    zero: Any
     one: Any
     two: Any
     three_halves: Any
     log2: Any
     log_unit: Any
-    log_two_pi: Any
+    minus_log_two_pi: Any
     negative_log: tuple[Any, ...]
+    center: Any
     central: tuple[Any, ...]
     mills: tuple[Any, ...]
+    exponential: tuple[Any, ...]
+    start: tuple[Any, ...]
 
 
-def _format(real: Any, unsigned: Any, fraction_bits: int, log: Any, central: Any, mills: Any) -> Format:
+def _format(real: Any, unsigned: Any, fraction_bits: int, center: float, log_unit: float, log_2pi: float, *tables: Any) -> Format:
     width = np.dtype(unsigned).itemsize * 8
+    log, central, mills, exponential = (_descending(real, table) for table in tables)
     return Format(
         one_bits=np.ones(1, real).view(unsigned)[0],
         fraction=unsigned(2**fraction_bits - 1),
         sign=unsigned(2 ** (width - 1)),
         magnitude=unsigned(2 ** (width - 1) - 1),
         unit_shift=unsigned(width - 1 - fraction_bits),
-        unit=real(2.0 ** -(fraction_bits + 1)),
-        zero=unsigned(0),
+        none=unsigned(0),
         ones=unsigned(2**width - 1),
+        zero=real(0),
         one=real(1),
         two=real(2),
         three_halves=real(1.5),
-        log2=real(coefficients.LOG_2),
-        log_unit=real(coefficients.LOG_2 * 2.0**-fraction_bits),
-        log_two_pi=real(coefficients.LOG_TWO_PI),
-        negative_log=tuple(map(real, log)),
-        central=tuple(map(real, central)),
-        mills=tuple(map(real, mills)),
+        log2=real(LOG_2),
+        log_unit=real(log_unit),
+        minus_log_two_pi=real(-log_2pi),
+        negative_log=log,
+        center=real(center),
+        central=central,
+        mills=mills,
+        exponential=exponential,
+        start=tuple(map(real, coefficients.NEWTON_START)),
     )
 
 
-_FLOAT32 = _format(np.float32, np.uint32, 23, coefficients.NEG_LOG32, coefficients.CENTRAL32, coefficients.MILLS32)
-_FLOAT64 = _format(np.float64, np.uint64, 52, coefficients.NEG_LOG64, coefficients.CENTRAL64, coefficients.MILLS64)
-_TAIL32 = tuple(map(np.float32, coefficients.TAIL32))
-_FORMATS = {"float32": _FLOAT32, "uint32": _FLOAT32, "float64": _FLOAT64, "uint64": _FLOAT64}
+def _descending(real: Any, ascending: tuple[float, ...]) -> tuple[Any, ...]:
+    return tuple(map(real, reversed(ascending)))
+
+
+FLOAT32 = _format(
+    *(np.float32, np.uint32, 23, 0.0, coefficients.LN2_ULP32, coefficients.LOG_2PI32),
+    *(coefficients.NEG_LOG32, coefficients.CENTRAL32, coefficients.GMILLS32, _EXPONENTIAL[:3]),
+)
+FLOAT64 = _format(
+    *(np.float64, np.uint64, 52, coefficients.CENTRAL64_SHIFT, coefficients.LN2_ULP64, coefficients.LOG_2PI64),
+    *(coefficients.NEG_LOG64, coefficients.CENTRAL64, coefficients.GMILLS64, _EXPONENTIAL),
+)
+_TAIL32 = _descending(np.float32, coefficients.TAIL32)
+_TAIL_START = np.float32(CENTRAL_DEPTH)
+_FORMATS = {"float32": FLOAT32, "uint32": FLOAT32, "float64": FLOAT64, "uint64": FLOAT64}
 
 
 def format_of(x: Any) -> Format:
     """The constants for the precision of `x`, a float or a word."""
     return _FORMATS[x.dtype.name]
-
-
-def polynomial(coefficient: tuple[Any, ...], x: Any) -> Any:
-    """Horner's rule by fma; the highest power's coefficient comes first."""
-    total = coefficient[0]
-    for degree in range(1, len(coefficient)):
-        total = fma(total, x, coefficient[degree])
-    return total
 
 
 def negative_log(y: Any) -> Any:
@@ -134,16 +146,15 @@ def negative_log(y: Any) -> Any:
     return fma(to_float(subtract(f.one_bits, pattern)), f.log_unit, polynomial(f.negative_log, fraction))
 
 
-# Uniform on [0, 1): the word's top 24 (53) bits.
+# Uniform on 0, 1, ..., 2^24 - 1 (2^53 - 1): the word's top bits. The scale turns it into steps of the interval, so that the fma is one.
 
 
 def unit_depth(word: Any, c: Any, k: Any) -> Any:
-    return format_of(word).unit
+    return format_of(word).one
 
 
 def unit_central(word: Any, depth: Any, c: Any, k: Any) -> Any:
-    f = format_of(word)
-    return to_float(shift_right(word, f.unit_shift)) * f.unit
+    return to_float(shift_right(word, format_of(word).unit_shift))
 
 
 def unit_tail(word: Any, depth: Any, c: Any, k: Any) -> Any:
@@ -165,13 +176,13 @@ def symmetric_depth(word: Any, c: Any, k: Any) -> Any:
 def symmetric_central(word: Any, depth: Any, c: Any, k: Any) -> Any:
     f = format_of(word)
     x = fma(to_float(complement(both(word, f.magnitude), f.magnitude)), c[0], c[2])
-    return _with_sign(x * polynomial(f.central, depth), both(word, f.sign))
+    return _with_sign(x * polynomial(f.central, depth - f.center), both(word, f.sign))
 
 
 def symmetric_tail32(word: Any, depth: Any, c: Any, k: Any) -> Any:
     f = format_of(word)
     x = fma(to_float(complement(both(word, f.magnitude), f.magnitude)), c[0], c[2])
-    return _with_sign(x * polynomial(_TAIL32, depth), both(word, f.sign))
+    return _with_sign(x * polynomial(_TAIL32, depth - _TAIL_START), both(word, f.sign))
 
 
 def symmetric_tail64(word: Any, depth: Any, c: Any, k: Any) -> Any:
@@ -180,8 +191,9 @@ def symmetric_tail64(word: Any, depth: Any, c: Any, k: Any) -> Any:
     return _with_sign(mills_tail(negative_log(twice_p) + f.log2), both(word, f.sign))
 
 
-# Truncated to any interval [a, b] with |a| <= b (the mirror image goes by k1 = all ones), v = word ^ k1. The word's value is zero
-# at about v = k0: the side above counts d = v - k0 up from there, the side below d = k0 - 1 - v.
+# Truncated to any interval [a, b] with |a| <= b (the mirror image goes by k1 = all ones), v = word ^ k1. The value is zero at about
+# v = k0: the side above counts d = v - k0 up from there, the side below d = k0 - 1 - v. (k2 = -k0: LLVM would turn v - k0 beside
+# v >= k0 into an operation that it cannot vectorize.)
 #   near:  x = c0 d + (c1 above | c2 below),   2p = c0 (~v | v) + (c3 | c4),   -log p = -log(2p) + c6
 #   far:   2p is scaled to 1 at a, so that nothing underflows, and c5 < 0 sends every word to the tail
 
@@ -194,7 +206,7 @@ def interval_depth(word: Any, c: Any, k: Any) -> Any:
 
 def interval_central(word: Any, depth: Any, c: Any, k: Any) -> Any:
     f = format_of(word)
-    return _with_sign(_interval_x(word, c, k) * polynomial(f.central, depth), _interval_sign(word, k))
+    return _with_sign(_interval_x(word, c, k) * polynomial(f.central, depth - f.center), _interval_sign(word, k))
 
 
 def interval_tail(word: Any, depth: Any, c: Any, k: Any) -> Any:
@@ -212,13 +224,13 @@ def _interval_x(word: Any, c: Any, k: Any) -> Any:
     f = format_of(word)
     v = complement(word, k[1])
     above = v >= k[0]
-    up = subtract(v, k[0])
+    up = add(v, k[2])
     return fma(to_float_unsigned(select(above, up, complement(up, f.ones))), c[0], select(above, c[1], c[2]))
 
 
 def _interval_sign(word: Any, k: Any) -> Any:
     f = format_of(word)
-    below = select(complement(word, k[1]) >= k[0], f.zero, f.sign)
+    below = select(complement(word, k[1]) >= k[0], f.none, f.sign)
     return complement(below, both(k[1], f.sign))
 
 
@@ -227,12 +239,18 @@ def _with_sign(z: Any, sign: Any) -> Any:
 
 
 def mills_tail(t: Any) -> Any:
-    """The z > 3.2 whose upper tail probability is exp(-t), by Newton's method on z^2."""
+    """The z > 3.2 whose upper tail probability is exp(-t): y = z^2 solves y + log y - 2 G(1/y) = K = 2 t - log 2 pi.
+
+    G = log(Mills' ratio times z) is a polynomial; the slope of K is exp(-G) exactly, so two Newton steps are enough.
+    """
     f = format_of(t)
-    k = (t + t) - f.log_two_pi
-    y = k + negative_log(k)
+    k = fma(f.two, t, f.minus_log_two_pi)
+    rest = fma(f.two, t, f.zero - k) + f.minus_log_two_pi  # what rounding took from k
+    log_k = f.zero - negative_log(k)
+    y = (k - log_k) + divide(log_k + f.start[0], fma(f.start[1], log_k, k + f.start[2]))
     for _ in range(NEWTON_STEPS):
-        s = f.one / y
-        excess = (y - negative_log(y)) - fma(f.two * s, polynomial(f.mills, s), k)
-        y = y - excess / (s + f.one)
+        s = divide(f.one, y)
+        g = s * polynomial(f.mills, s)
+        excess = ((y - k) - rest) - fma(f.two, g, negative_log(y))
+        y = fma(f.zero - excess, polynomial(f.exponential, g), y)
     return square_root(y)

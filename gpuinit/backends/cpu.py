@@ -1,2 +1,65 @@
-"""The CPU backend (being written)."""
-BACKEND = None
+"""The CPU backend: allocates aligned memory and fills it, by NumPy at first and by compiled code from when that pays."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from gpuinit.backends import compiled, specification, structures
+from gpuinit.key import Key
+from gpuinit.region import Region
+from gpuinit.sampler import Sampler
+from gpuinit.sampler import normal as normal_sampler
+
+__all__ = ["BACKEND", "CPU"]
+
+ALIGNMENT = 64
+BREAK_EVEN = 2**20
+"""Values that NumPy draws in about the time that loading the compiled kernels takes."""
+
+
+class CPU:
+    """Fills on the CPU; the same bits by NumPy and by compiled code."""
+
+    device = "cpu"
+
+    def __init__(self) -> None:
+        self._drawn = 0
+
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+        """A new uninitialized C-contiguous array that starts at a multiple of 64 bytes."""
+        size = math.prod(shape) * dtype.itemsize
+        try:
+            memory = np.empty(size + ALIGNMENT, np.uint8)
+        except (MemoryError, ValueError, OverflowError):
+            raise MemoryError(
+                f"shape={shape} of {dtype.name} takes {size} bytes, which cannot be allocated; block= and rows= make parts of it"
+            ) from None
+        start = -memory.ctypes.data % ALIGNMENT
+        return memory[start : start + size].view(dtype).reshape(shape)
+
+    def fill(self, out: np.ndarray[Any, Any], law: Any, region: Region, key: Key | None) -> None:
+        """Write the region of the tensor that `law` and `key` define into `out`, of any strides."""
+        if out.size == 0:
+            return
+        if not isinstance(law, Sampler):
+            structures.write(out, law, region, key, self.normal)
+            return
+        assert key is not None
+        if self._drawn <= BREAK_EVEN:
+            self._drawn += out.size
+        if self._drawn > BREAK_EVEN and compiled.usable():
+            compiled.fill(out, law, region, key)
+        else:
+            specification.fill(out, law, region, key)
+
+    def normal(self, shape: tuple[int, ...], dtype: np.dtype[Any], key: Key) -> np.ndarray[Any, Any]:
+        """The standard normal tensor of a stream, which orthogonal matrices are made from."""
+        out = self.empty(shape, dtype)
+        self.fill(out, normal_sampler(dtype, 0.0, 1.0), Region.of(shape), key)
+        return out
+
+
+BACKEND = CPU()

@@ -1,0 +1,81 @@
+"""The compiled CPU path: the stream's kernels, compiled by Numba, over a pool of threads."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from gpuinit import dtypes
+from gpuinit.backends import threads
+from gpuinit.key import Key
+from gpuinit.region import Region
+from gpuinit.sampler import Sampler
+
+__all__ = ["fill", "usable"]
+
+_NO_AXES = np.zeros((0, 3), np.int64)
+_NO_ROWS = np.zeros(0, np.int64)
+
+
+@functools.cache
+def usable() -> bool:
+    """Whether Numba can compile here; loading it takes a few hundred milliseconds the first time."""
+    try:
+        import numba
+
+        import gpuinit.kernels.cpu_fill  # noqa: F401
+    except Exception:  # a Numba that does not fit this NumPy or Python fails in ways of its own
+        return False
+    return not numba.config.DISABLE_JIT
+
+
+def fill(out: np.ndarray[Any, Any], sampler: Sampler, region: Region, key: Key) -> None:
+    """Write the region of the sampled tensor into `out`, an array of any strides of the region's shape."""
+    real = dtypes.component(out.dtype)
+    parts = out.dtype.itemsize // real.itemsize
+    kernel = _kernel(sampler.quantile, real.name, parts == 2)
+    size = out.size * parts
+    if region.whole and out.flags.c_contiguous:
+        where = (np.uint64(0), size, _NO_AXES, _NO_ROWS, real.itemsize)
+    else:
+        where = _layout(region.components(parts), (*out.strides, real.itemsize)[: out.ndim + parts - 1])
+    address, constants = out.ctypes.data, (_key_words(key), sampler.reals, sampler.integers)
+    if size <= threads.PIECE:
+        kernel(address, 0, size, *where, *constants)
+    else:
+        threads.run(lambda first, last: kernel(address, first, last, *where, *constants), size)
+
+
+def _layout(region: Region, strides: tuple[int, ...]) -> tuple[Any, ...]:
+    """The kernel's arguments base, length, axes, rows, stride for a region written with these strides (bytes)."""
+    steps = region.strides()
+    base = sum(start * step for start, step in zip(region.starts, steps, strict=True))
+    length, stride, axes = 1, None, []
+    for axis in reversed(range(len(steps))):
+        count, step, jump = region.counts[axis], steps[axis], strides[axis]
+        picked = axis == 0 and region.rows is not None
+        if count == 1 and not picked:
+            continue
+        if not picked and not axes and step == length and (stride is None or jump == length * stride):
+            stride = jump if stride is None else stride
+            length *= count
+        else:
+            axes.append((count, step, jump))
+    rows = _NO_ROWS if region.rows is None else region.rows
+    table = np.array(axes[::-1], np.int64).reshape(-1, 3)
+    return np.uint64(base), length, table, rows, 0 if stride is None else stride
+
+
+@functools.cache
+def _kernel(quantile: str, storage: str, paired: bool) -> Any:
+    from gpuinit.kernels.cpu_fill import compiled_fill
+
+    return compiled_fill(quantile, storage, paired)
+
+
+@functools.lru_cache(maxsize=256)
+def _key_words(key: Key) -> np.ndarray[Any, Any]:
+    mask = 0xFFFFFFFF
+    return np.array([key.seed & mask, key.seed >> 32, key.stream & mask, key.stream >> 32], np.uint64)

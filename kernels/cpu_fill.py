@@ -1,0 +1,196 @@
+"""Compiled CPU fills: one kernel for any part of a tensor, specialized for each quantile and element type.
+
+Formula: value = cast(clamp(fma(scale, quantile(word(key, i)), location), low, high)), i the element's linear index.
+Map: a selection is a sequence of runs, consecutive elements of the logical tensor. A run goes through a tile: 256 counters are drawn
+into words, then the words become values in blocks of 64; only a block that holds a word of the tail is gone over again.
+Deterministic: every value depends on its index alone; how the work is cut into calls does not matter.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import carray, njit
+from numba.core import types
+from numba.extending import intrinsic
+
+from gpuinit.kernels import numba_source, quantiles  # noqa: F401  (teaches Numba the source)
+from gpuinit.kernels import narrow as rounding
+from gpuinit.kernels.cache import enable_cache
+from gpuinit.kernels.numba_primitives import teach
+from gpuinit.kernels.philox import philox
+from gpuinit.kernels.primitives import clamp, fma, select
+
+__all__ = ["compiled_fill"]
+
+COUNTERS = 256
+BLOCK = 64
+LOW = np.uint64(0xFFFFFFFF)
+HALF = np.uint64(32)
+
+_QUANTILES = {
+    ("unit", 32): (quantiles.unit_depth, quantiles.unit_central, quantiles.unit_tail),
+    ("unit", 64): (quantiles.unit_depth, quantiles.unit_central, quantiles.unit_tail),
+    ("symmetric", 32): (quantiles.symmetric_depth, quantiles.symmetric_central, quantiles.symmetric_tail32),
+    ("symmetric", 64): (quantiles.symmetric_depth, quantiles.symmetric_central, quantiles.symmetric_tail64),
+    ("interval", 32): (quantiles.interval_depth, quantiles.interval_central, quantiles.interval_tail),
+    ("interval", 64): (quantiles.interval_depth, quantiles.interval_central, quantiles.interval_tail),
+}
+_STORAGE: dict[str, tuple[Callable[..., Any], Any]] = {
+    "float32": (rounding.as_is, np.uint32),
+    "float64": (rounding.as_is, np.uint64),
+    "bfloat16": (rounding.to_bfloat16, np.uint16),
+    "float16": (rounding.to_float16, np.uint16),
+    "float8_e4m3fn": (rounding.to_float8_e4m3fn, np.uint8),
+    "float8_e5m2": (rounding.to_float8_e5m2, np.uint8),
+}
+
+
+@intrinsic
+def pointer(typingctx: Any, address: Any, like: Any) -> Any:
+    """The address as a pointer to elements of the array `like`."""
+    kind = types.CPointer(like.dtype)
+    return kind(address, like), lambda context, builder, sig, args: builder.inttoptr(args[0], context.get_value_type(kind))
+
+
+@intrinsic
+def store(typingctx: Any, address: Any, value: Any) -> Any:
+    """Write one element to any address, aligned or not."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        pointer = builder.inttoptr(args[0], context.get_value_type(value).as_pointer())
+        builder.store(args[1], pointer, align=1)
+        return context.get_dummy_value()
+
+    return types.void(address, value), generate
+
+
+def draw(words: Any, first: Any, count: Any, key: Any) -> None:
+    """The words of the counters first, first + 1, ...: two uint64 each, the lower word in the lower half.
+
+    In a little-endian memory they are the four 32-bit words in order.
+    """
+    low = first & LOW
+    before_carry = min(count, np.int64(np.uint64(2**32) - low))
+    draw_same_high_word(words, low, first >> HALF, before_carry, key)
+    if before_carry < count:
+        draw_same_high_word(words[2 * before_carry :], np.uint64(0), (first >> HALF) + np.uint64(1), count - before_carry, key)
+
+
+def draw_same_high_word(words: Any, low: Any, high: Any, count: Any, key: Any) -> None:
+    """As `draw` for counters that share their upper word: what depends on it alone is computed once."""
+    seed0, seed1, stream0, stream1 = key[0] & LOW, key[1] & LOW, key[2] & LOW, key[3] & LOW
+    for c in range(count):
+        w0, w1, w2, w3 = philox((low + np.uint64(c)) & LOW, high & LOW, stream0, stream1, seed0, seed1)
+        words[2 * c] = (w1 << HALF) | w0
+        words[2 * c + 1] = (w3 << HALF) | w2
+
+
+def store_strided(address: Any, stride: Any, tile: Any, count: Any) -> None:
+    """Copy a tile's first elements to addresses `stride` bytes apart."""
+    for e in range(count):
+        store(address + e * stride, tile[e])
+
+
+teach(draw)
+teach(draw_same_high_word)
+teach(store_strided)
+
+
+@functools.cache
+def compiled_fill(quantile: str, storage: str, paired: bool) -> Any:
+    """The fill kernel of a quantile and a real element type; `paired` where real and imaginary parts alternate.
+
+    fill(address, first, last, base, length, axes, rows, stride, key, reals, integers) writes the elements first .. last - 1 of
+    the selection in its own C order. `axes` has a row an outer axis, innermost last: count, stride in elements of the logical
+    tensor, stride in bytes of the output. `rows`, if not empty, holds the ids that stand for the first axis. A run is `length`
+    consecutive logical elements, `stride` bytes apart in the output; `base` and `address` belong to the selection's first.
+    """
+    wide = storage == "float64"
+    depth_of, central, tail = _QUANTILES[quantile, 64 if wide else 32]
+    narrow, stored = _STORAGE[storage]
+    word = np.uint64 if wide else np.uint32
+    has_tail = quantile != "unit"
+    per_counter = 2 if wide else 4
+    tile_size = COUNTERS * per_counter
+    itemsize = np.dtype(stored).itemsize
+
+    @njit(forceinline=True)
+    def finish(x: Any, position: Any, reals: Any) -> Any:
+        if paired:
+            first_part = (position & 1) == 0
+            x = fma(x, reals[0], select(first_part, reals[1], reals[2]))
+            x = clamp(x, select(first_part, reals[3], reals[5]), select(first_part, reals[4], reals[6]))
+        else:
+            x = clamp(fma(x, reals[0], reals[1]), reals[3], reals[4])
+        return stored(narrow(x))
+
+    @njit
+    def evaluate(out: Any, words: Any, skip: Any, blocks: Any, deep: Any, reals: Any, integers: Any) -> None:
+        frame = (reals[0], reals[1], reals[2], reals[3], reals[4], reals[5], reals[6])
+        c = (reals[7], reals[8], reals[9], reals[10], reals[11], reals[12], reals[13])
+        k = (integers[0], integers[1], integers[2])
+        for block in range(blocks):
+            chosen = words[skip + block * BLOCK :]  # slices, because LLVM vectorizes an index that starts at zero
+            target = out[block * BLOCK :]
+            count = np.int32(0)
+            for e in range(BLOCK):
+                depth = depth_of(chosen[e], c, k)
+                if has_tail:
+                    count += np.int32(depth > c[5])
+                target[e] = finish(central(chosen[e], depth, c, k), skip + e, frame)
+            deep[block] = count
+        if has_tail:  # a loop of its own, because constants stay in registers where no rare branch stands between
+            for block in range(blocks):
+                if deep[block] > 0:
+                    chosen = words[skip + block * BLOCK :]
+                    target = out[block * BLOCK :]
+                    for e in range(BLOCK):
+                        depth = depth_of(chosen[e], c, k)
+                        x = select(depth > c[5], tail(chosen[e], depth, c, k), central(chosen[e], depth, c, k))
+                        target[e] = finish(x, skip + e, frame)
+
+    @njit(nogil=True)
+    def fill(
+        address: Any, first: Any, last: Any, base: Any, length: Any, axes: Any, rows: Any, stride: Any, key: Any, reals: Any, integers: Any
+    ) -> None:
+        pairs = np.zeros(2 * COUNTERS + BLOCK, np.uint64)
+        words = pairs.view(word)
+        tile = np.empty(tile_size + BLOCK, stored)
+        deep = np.empty(tile_size // BLOCK + 1, np.int32)
+        position = first
+        while position < last:
+            run = position // length
+            offset = position - run * length
+            wanted = min(length - offset, last - position)
+            position += wanted
+            index = base + np.uint64(offset)
+            target = address + offset * stride
+            for axis in range(axes.shape[0] - 1, -1, -1):
+                count = axes[axis, 0]
+                coordinate = run % count
+                run //= count
+                target += coordinate * axes[axis, 2]
+                if axis == 0 and rows.size > 0:
+                    coordinate = rows[coordinate]
+                index += np.uint64(coordinate) * np.uint64(axes[axis, 1])
+            counter = index // np.uint64(per_counter)
+            skip = np.int64(index % np.uint64(per_counter))
+            while wanted > 0:
+                here = min(tile_size - skip, wanted)
+                draw(pairs, counter, (skip + here + per_counter - 1) // per_counter, key)
+                if stride == itemsize and here % BLOCK == 0:
+                    out = carray(pointer(target, tile), (here,))
+                    evaluate(out, words, skip, here // BLOCK, deep, reals, integers)
+                else:
+                    evaluate(tile, words, skip, (here + BLOCK - 1) // BLOCK, deep, reals, integers)
+                    store_strided(target, stride, tile, here)
+                target += here * stride
+                counter += np.uint64((skip + here) // per_counter)
+                wanted -= here
+                skip = 0
+
+    return enable_cache(fill, f"{quantile}-{storage}-{'paired' if paired else 'single'}")

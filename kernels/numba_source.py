@@ -1,0 +1,36 @@
+"""Teaches Numba the Python source of the stream: Philox, the quantiles and the rounding."""
+
+from __future__ import annotations
+
+import inspect
+from numba.core import types
+from numba.extending import overload
+
+from gpuinit.kernels import narrow, primitives, quantiles
+from gpuinit.kernels.numba_primitives import teach
+from gpuinit.kernels.philox import philox
+
+__all__: list[str] = []
+
+# A tuple that crosses a call stops LLVM's vectorizer, so Philox is inlined before LLVM sees it.
+teach(philox, inline="always")
+teach(primitives.clamp)
+for _module in (quantiles, narrow):
+    for _function in vars(_module).values():
+        if inspect.isfunction(_function) and _function.__module__ == _module.__name__ and _function is not quantiles.format_of:
+            if not _function.__name__.startswith("_format") and not _function.__name__.startswith("_descending"):
+                teach(_function)
+
+FLOAT32, FLOAT64 = quantiles.FLOAT32, quantiles.FLOAT64
+
+
+
+def _format_by_type(x):  # type: ignore[no-untyped-def]  # Numba compares this signature with the implementation's
+    if types.unliteral(x) in (types.float32, types.uint32):
+        return lambda x: FLOAT32
+    if types.unliteral(x) in (types.float64, types.uint64):
+        return lambda x: FLOAT64
+    return None
+
+
+overload(quantiles.format_of, strict=False, target="generic")(_format_by_type)
