@@ -17,6 +17,7 @@ Formulas (fma = one rounding; neglog(y) = fma(float(bits(1) - bits(y)), LN2_ULP,
   steps of s = 1/y, G = s g(s), F = (y - K) + (log y - 2G), y -= F exp(G); z = sqrt(y).
   dK/dy = 1/M = exp(-G), so exp(G) (Taylor to G^2 in float32, G^4 in float64) is the exact slope.
 """
+
 import math
 import pathlib
 import sys
@@ -113,8 +114,12 @@ def fma(ctx, a, b, c):
 
 @intrinsic
 def bits(ctx, x):
-    to = {types.float64: types.int64, types.int64: types.float64,
-          types.float32: types.int32, types.int32: types.float32}[x]
+    to = {
+        types.float64: types.int64,
+        types.int64: types.float64,
+        types.float32: types.int32,
+        types.int32: types.float32,
+    }[x]
     return to(x), lambda cg, builder, sig, args: builder.bitcast(args[0], cg.get_value_type(to))
 
 
@@ -233,7 +238,7 @@ def worst_inputs(t64, t32, edges, exact, keep=30):
         for i in np.flatnonzero(np.diff(cut)):
             a, b = cut[i], cut[i + 1]
             up[i], down[i] = max(up[i], err[order[b - 1]]), max(down[i], -err[order[a]])
-            pick = np.unique(np.r_[order[a:min(b, a + keep)], order[max(a, b - keep):b]])
+            pick = np.unique(np.r_[order[a : min(b, a + keep)], order[max(a, b - keep) : b]])
             points.append((x[pick], w[pick], ref[pick]))
     return up, down, [np.concatenate(p) for p in zip(*points)]
 
@@ -248,8 +253,13 @@ def best_completion(t, r, weight, up, down, degree):
     base = np.linalg.lstsq(basis, (r * weight / size).astype(float))[0]
     rest = ((r - chebyshev.chebval(unit, base.astype(LD))) * weight).astype(float)
     ones = np.ones((len(t), 1))
-    lp = optimize.linprog(np.r_[np.zeros(degree + 1), 1], bounds=(None, None), method="highs",
-                          A_ub=np.block([[basis, -ones], [-basis, -ones]]), b_ub=np.r_[rest - up, -rest - down])
+    lp = optimize.linprog(
+        np.r_[np.zeros(degree + 1), 1],
+        bounds=(None, None),
+        method="highs",
+        A_ub=np.block([[basis, -ones], [-basis, -ones]]),
+        b_ub=np.r_[rest - up, -rest - down],
+    )
     at_zero = float((-t.min() - t.max()) / (t.max() - t.min()))
     return lp.x[-1], chebyshev.chebval(at_zero, base + lp.x[:-1] / size)
 
@@ -260,12 +270,16 @@ def beam_fit(t, f, weight, up, down, degree, width=12):
         found = {}
         for _, c, coefs in states:
             near = F(c)
-            for v in (near, np.nextafter(near, F(np.copysign(np.inf, c - near))), np.nextafter(near, F(np.copysign(np.inf, near - c)))):
+            for v in (
+                near,
+                np.nextafter(near, F(np.copysign(np.inf, c - near))),
+                np.nextafter(near, F(np.copysign(np.inf, near - c))),
+            ):
                 new = coefs + (float(v),)
                 r = f - sum(LD(a) * t**i for i, a in enumerate(new))
                 tk = t ** (k + 1)
                 found[new] = (*best_completion(t, r / tk, weight * tk, up, down, degree - k - 1), new)
-        states = sorted(found.values(), key=lambda s: s[0])[:width if k < degree else 40]
+        states = sorted(found.values(), key=lambda s: s[0])[: width if k < degree else 40]
     return [np.array(s[2], F) for s in states]
 
 
@@ -378,13 +392,24 @@ def main():
     mills32, mills32_err = rounded_fit(g, fg, g * g, 5, F)
     mills64, mills64_err = rounded_fit(g, fg, g * g, 17, np.float64)
     start, start_err = fit_start()
-    print(f"log {log32_err:.2e} {log64_err:.2e} central64 {central64_err:.2e} G {mills32_err:.2e} {mills64_err:.2e} start {start_err:.1e}", flush=True)
+    print(
+        f"log {log32_err:.2e} {log64_err:.2e} central64 {central64_err:.2e} G {mills32_err:.2e} {mills64_err:.2e} start {start_err:.1e}",
+        flush=True,
+    )
     t64 = log64, central64, mills64, start
 
     T = np.exp(np.random.default_rng(2).uniform(math.log(7.6), math.log(1e6), 4_000_000)).astype(F)
     n32 = newton_errors32(T, t64, log32, mills32, start)
-    n64 = np.array([ulp64(newton64(float(t), log64, mills64, start), tail_quantile(mp.mpf(float(t)))) for t in T[:10000].astype(float) * 1.0000000123])
-    print(f"  newton32 max {n32.max():.3f} mean {n32.mean():.3f} of {len(n32)}; newton64 max {n64.max():.3f} mean {n64.mean():.3f} of {len(n64)}", flush=True)
+    n64 = np.array(
+        [
+            ulp64(newton64(float(t), log64, mills64, start), tail_quantile(mp.mpf(float(t))))
+            for t in T[:10000].astype(float) * 1.0000000123
+        ]
+    )
+    print(
+        f"  newton32 max {n32.max():.3f} mean {n32.mean():.3f} of {len(n32)}; newton64 max {n64.max():.3f} mean {n64.mean():.3f} of {len(n64)}",
+        flush=True,
+    )
     found = ([], [])
     for B in (CASES[math.inf], CASES[2], CASES[5]):
         for all_, some in zip(found, error64(t64, B)):
@@ -413,15 +438,38 @@ def main():
     scalar("CENTRAL64_SHIFT", 3.125, "CENTRAL64 is a polynomial in w - CENTRAL64_SHIFT")
     table("NEG_LOG32", log32, f"(0.5+s) ln2 - log(1.5+s), s in [-0.5, 0.5]; float32; fit error {log32_err:.2e} absolute")
     table("NEG_LOG64", log64, f"The same, float64; fit error {log64_err:.2e} absolute")
-    table("CENTRAL32", central32, f"Phi^-1(1-p)/(1-2p) in w = -log 4p(1-p), w in [0, 6.25]; float32; z with TAIL32:\n# {stats32}")
+    table(
+        "CENTRAL32",
+        central32,
+        f"Phi^-1(1-p)/(1-2p) in w = -log 4p(1-p), w in [0, 6.25]; float32; z with TAIL32:\n# {stats32}",
+    )
     table("TAIL32", tail32, "The same ratio in t = w - 6.25, w in (6.25, 21.6]; float32; error included in CENTRAL32's")
-    table("CENTRAL64", central64, f"The same ratio in t = w - 3.125, w in [0, 6.25]; float64; fit error {central64_err:.1e} relative; z:\n# {stats64[0]};\n# Newton tail with T = neglog(p2 / 2): {stats64[1]}")
-    table("NEWTON_START", start, f"(A, B, C): y0 = K - l + (l + A)/(K + B l + C), l = log K, z >= 3.24; float32 values; relative error {start_err:.1e}")
-    table("GMILLS32", mills32, f"g(s) with log M(s) = s g(s), Q(z) = phi(z)/z M(1/z^2), s in [0, 0.0945]; float32; error of 2G relative to\n# y = 1/s {2 * mills32_err:.1e}; z after 1 Newton step: max {n32.max():.2f} mean {n32.mean():.2f} ulp ({len(n32)} T in [7.6, 1e6])")
-    table("GMILLS64", mills64, f"The same, float64; error {2 * mills64_err:.1e}; z after 2 Newton steps: max {n64.max():.2f} mean {n64.mean():.2f} ulp\n# ({len(n64)} T in [7.6, 1e6])")
+    table(
+        "CENTRAL64",
+        central64,
+        f"The same ratio in t = w - 3.125, w in [0, 6.25]; float64; fit error {central64_err:.1e} relative; z:\n# {stats64[0]};\n# Newton tail with T = neglog(p2 / 2): {stats64[1]}",
+    )
+    table(
+        "NEWTON_START",
+        start,
+        f"(A, B, C): y0 = K - l + (l + A)/(K + B l + C), l = log K, z >= 3.24; float32 values; relative error {start_err:.1e}",
+    )
+    table(
+        "GMILLS32",
+        mills32,
+        f"g(s) with log M(s) = s g(s), Q(z) = phi(z)/z M(1/z^2), s in [0, 0.0945]; float32; error of 2G relative to\n# y = 1/s {2 * mills32_err:.1e}; z after 1 Newton step: max {n32.max():.2f} mean {n32.mean():.2f} ulp ({len(n32)} T in [7.6, 1e6])",
+    )
+    table(
+        "GMILLS64",
+        mills64,
+        f"The same, float64; error {2 * mills64_err:.1e}; z after 2 Newton steps: max {n64.max():.2f} mean {n64.mean():.2f} ulp\n# ({len(n64)} T in [7.6, 1e6])",
+    )
     path = pathlib.Path(__file__).resolve().parents[1] / "kernels" / "coefficients.py"
     path.parent.mkdir(exist_ok=True)
-    path.write_text('"""Constants of the quantile kernels, ascending powers; written by benchmarks/fit_coefficients.py,\nwhich gives the formulas that use them."""\n\n' + "\n".join(out))
+    path.write_text(
+        '"""Constants of the quantile kernels, ascending powers; written by benchmarks/fit_coefficients.py,\nwhich gives the formulas that use them."""\n\n'
+        + "\n".join(out)
+    )
 
 
 if __name__ == "__main__":

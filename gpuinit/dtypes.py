@@ -9,7 +9,19 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-__all__ = ["RANDOM", "canonical", "component", "default_dtype", "set_default_dtype"]
+__all__ = [
+    "RANDOM",
+    "at_least",
+    "at_most",
+    "below",
+    "canonical",
+    "component",
+    "computed_in",
+    "default_dtype",
+    "is_random",
+    "largest",
+    "set_default_dtype",
+]
 
 _EXTENDED = {
     "bfloat16": np.dtype(ml_dtypes.bfloat16),
@@ -17,13 +29,17 @@ _EXTENDED = {
     "float8_e5m2": np.dtype(ml_dtypes.float8_e5m2),
 }
 _REAL = ("float16", "float32", "float64", *_EXTENDED)
-_COMPONENT = {"complex64": np.dtype(np.float32), "complex128": np.dtype(np.float64)}
+_COMPONENT: dict[str, np.dtype[Any]] = {"complex64": np.dtype(np.float32), "complex128": np.dtype(np.float64)}
 _INTEGER = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
-_BY_NAME = {**{name: np.dtype(name) for name in (*_REAL, *_COMPONENT, *_INTEGER) if name not in _EXTENDED}, **_EXTENDED}
+_BY_NAME: dict[str, np.dtype[Any]] = {
+    **{name: np.dtype(name) for name in (*_REAL, *_COMPONENT, *_INTEGER) if name not in _EXTENDED},
+    **_EXTENDED,
+}
 _ALIASES = {"half": "float16", "float": "float32", "double": "float64"}
 
 RANDOM = (*_REAL, *_COMPONENT)
 """The names of the dtypes that random initializers produce."""
+_COMPONENT_OF: dict[np.dtype[Any], np.dtype[Any]] = {_BY_NAME[name]: _COMPONENT.get(name, _BY_NAME[name]) for name in RANDOM}
 
 _default = np.dtype(np.float32)
 
@@ -82,19 +98,24 @@ def _unknown(dtype: Any) -> str:
     return f"dtype={dtype!r} is not known: it must be one of {', '.join(_BY_NAME)}"
 
 
+def is_random(dtype: np.dtype[Any]) -> bool:
+    """Whether random initializers produce it."""
+    return dtype in _COMPONENT_OF
+
+
 def component(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """The type of the real and imaginary parts of a complex dtype; a real dtype is its own."""
-    return _COMPONENT.get(dtype.name, dtype)
+    return _COMPONENT_OF.get(dtype, dtype)
 
 
 def computed_in(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """The precision a real dtype is computed in: float64 for float64, float32 for all that is rounded from it."""
-    return dtype if dtype.name == "float64" else np.dtype(np.float32)
+    return np.dtype(np.float64) if dtype == np.float64 else np.dtype(np.float32)
 
 
 def largest(dtype: np.dtype[Any]) -> float:
     """The largest finite value of a real dtype."""
-    return float(ml_dtypes.finfo(dtype).max)
+    return float(ml_dtypes.finfo(dtype).max)  # type: ignore[no-untyped-call]
 
 
 def at_least(x: float, dtype: np.dtype[Any]) -> float:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import operator
-import secrets
+import os
 import threading
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["CONTRACT", "Key", "SeedGenerator"]
+__all__ = ["CONTRACT", "Key", "SeedGenerator", "check_contract", "integer", "random_seed", "word64"]
 
 CONTRACT = 1
 """The version of the stream contract (docs/stream.md) that this release implements; the only one there is."""
@@ -59,14 +58,18 @@ class Key:
         return self if number == 0 else self._fold(_DRAW, number.to_bytes(8, "little"))
 
     def _fold(self, domain: int, data: bytes) -> Key:
+        import hashlib  # here, because it loads OpenSSL
+
         message = self.stream.to_bytes(8, "little") + bytes([domain]) + data
         return Key(self.seed, int.from_bytes(hashlib.blake2b(message, digest_size=8).digest(), "little"))
 
     def get_config(self) -> dict[str, int]:
+        """The key as a dict that JSON can hold."""
         return {"contract": CONTRACT, "seed": self.seed, "stream": self.stream}
 
     @classmethod
     def from_config(cls, config: dict[str, int]) -> Key:
+        """The key that `get_config` wrote; ValueError where another contract wrote it."""
         check_contract(config)
         return cls(**{name: value for name, value in config.items() if name != "contract"})
 
@@ -119,7 +122,7 @@ class SeedGenerator:
 
 def random_seed() -> int:
     """One seed from the operating system."""
-    return secrets.randbits(64)
+    return int.from_bytes(os.urandom(8), "little")
 
 
 def word64(value: Any, name: str) -> int:

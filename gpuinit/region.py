@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,11 +93,12 @@ class Region:
 
 def checked_shape(shape: Any) -> tuple[int, ...]:
     """`shape` as a tuple of ints: a tuple or list of dimensions, or one dimension; at most 2^63 elements."""
-    try:
-        dims = tuple([operator.index(d) for d in shape]) if not isinstance(shape, (int, str, np.integer)) else None
-    except TypeError:
-        dims = None
-    if dims is None or any(type(d) is bool for d in shape):
+    dims = shape if type(shape) is tuple else None
+    for length in shape if dims is not None else ():
+        if type(length) is not int:
+            dims = None
+            break
+    if dims is None:
         dims = _checked_slowly(shape)
     if dims and min(dims) < 0:
         raise ValueError(f"shape={dims}: dimensions must be >= 0")
@@ -149,5 +149,7 @@ def _checked_rows(rows: Any, length: int) -> np.ndarray[Any, Any]:
     wrong = (ids < 0) | (ids >= length) if length < 2**63 else ids < 0
     if wrong.any():
         place = int(np.argmax(wrong))
-        raise IndexError(f"rows[{place}]={ids[place]} is not a row of a tensor with {length} rows; ids run from 0 to {length - 1}")
+        raise IndexError(
+            f"rows[{place}]={ids[place]} is not a row of a tensor with {length} rows; ids run from 0 to {length - 1}"
+        )
     return np.ascontiguousarray(ids, dtype=np.int64)

@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 
 from gpuinit import dtypes
-from gpuinit.gaussian import CONTEXT, central_mass, log_upper_tail, upper_tail
+from gpuinit.gaussian import CONTEXT, central_mass, log_upper_tail, tail_ratio, upper_tail
 from gpuinit.kernels.quantiles import CENTRAL_DEPTH, LOG_2
 
 __all__ = ["Sampler", "normal", "truncated_normal", "uniform"]
 
-_FAR = 3.0
+_FAR = 3.5  # the Mills polynomial holds from 3.26 on
 _TINY = 2.0**-40
+_REMOTE = 2.0**32
 _NEVER_DEEP = (0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 _REACH = {"float32": 6.34, "float64": 9.2}
 
@@ -31,8 +32,9 @@ _REACH = {"float32": 6.34, "float64": 9.2}
 class Sampler:
     """How to draw one dtype: the quantile's name and constants in the computing precision.
 
-    `reals` holds scale; location of the real and of the imaginary part; low and high of the real part, low and high of the
-    imaginary part; then the quantile's seven constants. `integers` holds its three. (A real dtype uses the real part's alone.)
+    `reals` holds scale; location of the real and of the imaginary part; low and high of the real part, low and high of
+    the imaginary part; then the quantile's seven constants. `integers` holds its three. (A real dtype uses the real
+    part's alone.)
     """
 
     quantile: str
@@ -41,19 +43,24 @@ class Sampler:
     integers: np.ndarray[Any, Any]
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=1024, typed=True)
 def uniform(dtype: np.dtype[Any], low: float, high: float) -> Sampler:
     """Uniform on [low, high), a complex dtype's parts alike."""
+    low, high = low + 0.0, high + 0.0  # -0.0 means 0.0
     if low == high:
         return _constant(dtype, (low, low))
     bounds = _bounds(dtype, low, high, "[{}, {})")
     if math.isinf(_computed_in(dtype).type(high - low)):
         raise ValueError(f"the interval [{low}, {high}) is too wide for {dtype.name}: its length overflows")
-    steps = 2.0 ** (24 if _word_bits(dtype) == 32 else 53)
-    return _sampler("unit", dtype, (high - low) / steps, (low, low), (*bounds, *bounds), _NEVER_DEEP)
+    step = (high - low) / 2.0 ** (24 if _word_bits(dtype) == 32 else 53)
+    if step < float(np.finfo(_computed_in(dtype)).tiny):
+        raise ValueError(
+            f"the interval [{low}, {high}) is too narrow for {dtype.name}: {step:.3g}, the step of its grid, underflows"
+        )
+    return _sampler("unit", dtype, step, (low, low), (*bounds, *bounds), _NEVER_DEEP)
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=1024, typed=True)
 def normal(dtype: np.dtype[Any], mean: complex, std: float) -> Sampler:
     """Normal(mean, std); a complex dtype's parts have std / sqrt 2 each."""
     means, std = _parts(dtype, mean, std)
@@ -65,22 +72,27 @@ def normal(dtype: np.dtype[Any], mean: complex, std: float) -> Sampler:
     return _sampler("symmetric", dtype, std, means, (-most, most, -most, most), _symmetric(math.inf, dtype))
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=1024, typed=True)
 def truncated_normal(dtype: np.dtype[Any], mean: complex, std: float, lower: float, upper: float) -> Sampler:
-    """Normal(mean, std) conditioned on mean + lower std .. mean + upper std; a complex dtype's parts with their own std."""
+    """Normal(mean, std) on mean + lower std .. mean + upper std; a complex dtype's parts with their own std."""
     if lower == -math.inf and upper == math.inf:
         return normal(dtype, mean, std)
+    lower, upper = lower + 0.0, upper + 0.0  # -0.0 means 0.0
     means, std = _parts(dtype, mean, std)
     if std == 0 or lower == upper:
         return _constant(dtype, tuple(center + (std * lower if std else 0.0) for center in means))
     bounds: list[float] = []
     for center in means:
-        _check_reach(dtype, center, std, max(lower, -_reach(dtype, upper)), min(upper, _reach(dtype, lower)))
+        _check_reach(dtype, center, std, max(lower, -_reach(dtype, -upper)), min(upper, _reach(dtype, lower)))
         bounds += _bounds(dtype, center + lower * std, center + upper * std, "[{}, {}]")
+    if max(lower, -upper) > _REMOTE:  # nothing but the nearer end is left of the interval at this precision
+        near = lower if lower > 0 else upper
+        location = (means[0] + near * std, means[1] + near * std)
+        return _sampler("unit", dtype, 0.0, location, tuple(bounds), _NEVER_DEEP)
     furthest = max(abs(lower), abs(upper))
     if furthest < _TINY:  # the quantile is linear there: a power of two lifts the interval away from underflow
-        lift = 2.0 ** (-40 - math.frexp(furthest)[1])
-        lower, upper, std = lower * lift, upper * lift, std / lift
+        lift = -40 - math.frexp(furthest)[1]
+        lower, upper, std = math.ldexp(lower, lift), math.ldexp(upper, lift), std * 2.0**-lift
     if lower == -upper:
         return _sampler("symmetric", dtype, std, means, tuple(bounds), _symmetric(upper, dtype))
     constants, integers = _interval(lower, upper, dtype)
@@ -102,9 +114,10 @@ def _interval(lower: float, upper: float, dtype: np.dtype[Any]) -> tuple[tuple[f
     a, b = (-upper, -lower) if mirror else (lower, upper)
     with localcontext(CONTEXT):
         if a >= _FAR:
-            ratio = upper_tail(b) / upper_tail(a)
+            ratio = tail_ratio(a, b)
             step = (1 - ratio) / words
-            return (float(step), 0.0, 0.0, float(ratio + step / 2), 0.0, -1.0, -log_upper_tail(a)), (0, mirror, 0)
+            constants = (float(step), 0.0, 0.0, float(ratio + step / 2), 0.0, -1.0, -float(log_upper_tail(a)))
+            return constants, (0, mirror, 0)
         step = (central_mass(b) - central_mass(a)) / words
         if a >= 0:
             pivot, above = 0, central_mass(a) + step / 2
@@ -113,8 +126,8 @@ def _interval(lower: float, upper: float, dtype: np.dtype[Any]) -> tuple[tuple[f
             pivot = int(zero.to_integral_value(ROUND_CEILING))
             above = (pivot - zero) * step
         ends = (2 * upper_tail(b) + step / 2, 2 * upper_tail(-a) + step / 2)
-        constants = (step, above, step - above, *ends)
-        return (*(float(c) for c in constants), CENTRAL_DEPTH, LOG_2), (pivot, mirror, -pivot % words)
+        near = (step, above, step - above, *ends)
+        return (*(float(c) for c in near), CENTRAL_DEPTH, LOG_2), (pivot, mirror, -pivot % words)
 
 
 def _sampler(
@@ -143,7 +156,8 @@ def _parts(dtype: np.dtype[Any], mean: complex, std: float) -> tuple[tuple[float
     is_complex = dtypes.component(dtype) != dtype
     if isinstance(mean, complex) and not is_complex:
         raise ValueError(f"mean={mean!r} is complex, and dtype={dtype.name} is not")
-    return (mean.real, mean.imag if is_complex else mean.real), std / math.sqrt(2.0) if is_complex else std
+    real, imaginary = mean.real + 0.0, mean.imag + 0.0  # -0.0 means 0.0
+    return (real, imaginary if is_complex else real), std / math.sqrt(2.0) if is_complex else std
 
 
 def _bounds(dtype: np.dtype[Any], low: float, high: float, interval: str) -> tuple[float, float]:
@@ -164,12 +178,19 @@ def _check_reach(dtype: np.dtype[Any], mean: float, std: float, lower: float, up
     low, high = mean + lower * std, mean + upper * std
     most = dtypes.largest(dtypes.component(dtype))
     if not -most <= low <= high <= most:
-        raise ValueError(f"dtype={dtype.name} cannot represent the interval [{low:.6g}, {high:.6g}]: its finite values run to +-{most:.6g}")
+        raise ValueError(
+            f"dtype={dtype.name} cannot represent the interval [{low:.6g}, {high:.6g}]: its finite values run to +-{most:.6g}"
+        )
 
 
 def _reach(dtype: np.dtype[Any], start: float = 0.0) -> float:
-    """How many standard deviations a draw can get beyond the mean, or beyond an interval's near end `start`."""
-    return math.hypot(_REACH[_computed_in(dtype).name], max(start, 0.0))
+    """How far from the mean a draw can get, in standard deviations, in an interval from `start` to infinity.
+
+    From Q(z) >= Q(a) 2^-(n + 1) and Q(z) <= Q(a) exp((a^2 - z^2) / 2), words of n bits: z^2 <= a^2 + 2 (n + 1) log 2.
+    """
+    if start <= 0:
+        return _REACH[_computed_in(dtype).name]
+    return math.hypot(start, math.sqrt(2 * (_word_bits(dtype) + 1) * LOG_2))
 
 
 def _computed_in(dtype: np.dtype[Any]) -> np.dtype[Any]:

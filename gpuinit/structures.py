@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -14,6 +14,7 @@ class Structure:
     """A tensor that is not drawn element by element; each backend has a writer for each kind."""
 
     __slots__ = ()
+    random: ClassVar[bool] = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,7 +26,7 @@ class Constant(Structure):
 
 @dataclass(frozen=True, slots=True)
 class Diagonal(Structure):
-    """`gain` on a diagonal of min(rows, columns) elements, zero elsewhere; its first element is at (`row`, `column`)."""
+    """`gain` on a diagonal of min(rows, columns) elements, zero elsewhere; the first is at (`row`, `column`)."""
 
     gain: float
     row: int
@@ -34,7 +35,10 @@ class Diagonal(Structure):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fourier(Structure):
-    """kernel[t, 0, f] = window[t] cos(2 pi t f / F) ("real") or -window[t] sin(2 pi t f / F) ("imag"), F = 2 (frequencies - 1)."""
+    """kernel[t, 0, f] = window[t] cos(2 pi t f / F) ("real") or -window[t] sin(2 pi t f / F) ("imag").
+
+    The transform's length is F = 2 (frequencies - 1).
+    """
 
     side: Literal["real", "imag"]
     window: np.ndarray[Any, Any]
@@ -44,5 +48,6 @@ class Fourier(Structure):
 class Haar(Structure):
     """`gain` times a Haar-distributed (semi-)orthogonal matrix of shape (prod(shape[:-1]), shape[-1])."""
 
+    random: ClassVar[bool] = True
     gain: float
     method: Literal["auto", "qr", "svd"] = "auto"

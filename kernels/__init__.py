@@ -1,0 +1,1 @@
+"""The arithmetic of the stream, and the kernels compiled from it."""

@@ -10,14 +10,15 @@ import contextlib
 import functools
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numba
 from numba.core import caching
+from numba.core.registry import cpu_target
 
-__all__ = ["cache_folder", "enable_cache"]
+__all__ = ["cache_folder", "compile_once", "named"]
 
 
 def cache_folder() -> Path | None:
@@ -51,7 +52,8 @@ class _Locator(caching._CacheLocator):  # type: ignore[misc]
         return _source_digest()
 
     def get_disambiguator(self) -> str:
-        return _source_digest()
+        processor = repr(cpu_target.target_context.codegen().magic_tuple())
+        return hashlib.sha256((_source_digest() + processor).encode()).hexdigest()[:16]
 
     @classmethod
     def from_function(cls, py_func: Any, py_file: str) -> _Locator | None:
@@ -60,23 +62,27 @@ class _Locator(caching._CacheLocator):  # type: ignore[misc]
 
 
 class _Implementation(caching.CompileResultCacheImpl):  # type: ignore[misc]
-    _locator_classes = [_Locator]
+    _locator_classes = (_Locator,)
 
 
 class _Cache(caching.FunctionCache):  # type: ignore[misc]
     _impl_class = _Implementation
 
-    def __init__(self, py_func: Any, variant: str) -> None:
-        super().__init__(py_func)
-        self._variant = variant
-
     def _index_key(self, sig: Any, codegen: Any) -> Any:
-        return (sig, codegen.magic_tuple(), self._variant)
+        return sig
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         with contextlib.suppress(Exception):  # a damaged entry is a miss; the kernel is compiled again
             return super().load_overload(sig, target_context)
         return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        try:
+            super().save_overload(sig, data)
+        except Exception:  # a damaged index: begin a new one
+            with self._guard_against_spurious_io_errors():
+                self._cache_file.flush()
+                super().save_overload(sig, data)
 
     @contextlib.contextmanager
     def _guard_against_spurious_io_errors(self) -> Iterator[None]:
@@ -84,8 +90,27 @@ class _Cache(caching.FunctionCache):  # type: ignore[misc]
             yield
 
 
-def enable_cache(dispatcher: Any, variant: str) -> Any:
-    """Let a jitted function keep its code on disk under its name and `variant`; no folder, no cache, no error."""
+def named(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """`function` under a qualified name of its own.
+
+    Numba makes symbols of the qualified name and a number that each process counts for itself. Of two closures made
+    by one factory,
+    one loaded from the disk and one compiled here may so get the same symbol, and the linker would take one for both.
+    """
+    function.__qualname__ = name
+    return function
+
+
+def compile_once(kernel: Callable[..., Any], signature: tuple[Any, ...], name: str, **options: Any) -> Any:
+    """`kernel` compiled for one signature, without the GIL: loaded from the disk if it is there, else kept there.
+
+    `name` must be the kernel's alone. Each has a file of its own for each processor: Numba numbers the files of one
+    index, and two
+    processes that number at the same time would find each other's code behind their own entries.
+    """
+    dispatcher = numba.njit(nogil=True, **options)(named(kernel, name))
     if cache_folder() is not None:
-        dispatcher._cache = _Cache(dispatcher.py_func, variant)
+        dispatcher._cache = _Cache(kernel)
+    dispatcher.compile(signature)
+    dispatcher.disable_compile()
     return dispatcher

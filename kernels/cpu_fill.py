@@ -1,7 +1,8 @@
 """Compiled CPU fills: one kernel for any part of a tensor, specialized for each quantile and element type.
 
 Formula: value = cast(clamp(fma(scale, quantile(word(key, i)), location), low, high)), i the element's linear index.
-Map: a selection is a sequence of runs, consecutive elements of the logical tensor. A run goes through a tile: 256 counters are drawn
+Map: a selection is a sequence of runs, consecutive elements of the logical tensor. A run goes through a tile: 256
+counters are drawn
 into words, then the words become values in blocks of 64; only a block that holds a word of the tail is gone over again.
 Deterministic: every value depends on its index alone; how the work is cut into calls does not matter.
 """
@@ -13,18 +14,18 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import carray, njit
-from numba.core import types
-from numba.extending import intrinsic
-
-from gpuinit.kernels import numba_source, quantiles  # noqa: F401  (teaches Numba the source)
 from gpuinit.kernels import narrow as rounding
-from gpuinit.kernels.cache import enable_cache
+from gpuinit.kernels import numba_source, quantiles  # noqa: F401  (teaches Numba the source)
+from gpuinit.kernels.cache import compile_once, named
 from gpuinit.kernels.numba_primitives import teach
 from gpuinit.kernels.philox import philox
 from gpuinit.kernels.primitives import clamp, fma, select
+from numba import carray, njit
+from numba.core import types
+from numba.extending import intrinsic
+from numba.np.numpy_support import from_dtype
 
-__all__ = ["compiled_fill"]
+__all__ = ["compiled_fill", "draw", "draw_same_high_word", "pointer", "store", "store_strided"]
 
 COUNTERS = 256
 BLOCK = 64
@@ -109,16 +110,16 @@ def compiled_fill(quantile: str, storage: str, paired: bool) -> Any:
     tensor, stride in bytes of the output. `rows`, if not empty, holds the ids that stand for the first axis. A run is `length`
     consecutive logical elements, `stride` bytes apart in the output; `base` and `address` belong to the selection's first.
     """
+    name = f"fill-{quantile}-{storage}-{'paired' if paired else 'single'}"
     wide = storage == "float64"
     depth_of, central, tail = _QUANTILES[quantile, 64 if wide else 32]
     narrow, stored = _STORAGE[storage]
-    word = np.uint64 if wide else np.uint32
+    word, real = (np.uint64, np.float64) if wide else (np.uint32, np.float32)
     has_tail = quantile != "unit"
     per_counter = 2 if wide else 4
     tile_size = COUNTERS * per_counter
     itemsize = np.dtype(stored).itemsize
 
-    @njit(forceinline=True)
     def finish(x: Any, position: Any, reals: Any) -> Any:
         if paired:
             first_part = (position & 1) == 0
@@ -128,7 +129,8 @@ def compiled_fill(quantile: str, storage: str, paired: bool) -> Any:
             x = clamp(fma(x, reals[0], reals[1]), reals[3], reals[4])
         return stored(narrow(x))
 
-    @njit
+    finish = njit(forceinline=True)(named(finish, f"{name}-finish"))
+
     def evaluate(out: Any, words: Any, skip: Any, blocks: Any, deep: Any, reals: Any, integers: Any) -> None:
         frame = (reals[0], reals[1], reals[2], reals[3], reals[4], reals[5], reals[6])
         c = (reals[7], reals[8], reals[9], reals[10], reals[11], reals[12], reals[13])
@@ -153,9 +155,20 @@ def compiled_fill(quantile: str, storage: str, paired: bool) -> Any:
                         x = select(depth > c[5], tail(chosen[e], depth, c, k), central(chosen[e], depth, c, k))
                         target[e] = finish(x, skip + e, frame)
 
-    @njit(nogil=True)
+    evaluate = njit(named(evaluate, f"{name}-evaluate"))
+
     def fill(
-        address: Any, first: Any, last: Any, base: Any, length: Any, axes: Any, rows: Any, stride: Any, key: Any, reals: Any, integers: Any
+        address: Any,
+        first: Any,
+        last: Any,
+        base: Any,
+        length: Any,
+        axes: Any,
+        rows: Any,
+        stride: Any,
+        key: Any,
+        reals: Any,
+        integers: Any,
     ) -> None:
         pairs = np.zeros(2 * COUNTERS + BLOCK, np.uint64)
         words = pairs.view(word)
@@ -193,4 +206,7 @@ def compiled_fill(quantile: str, storage: str, paired: bool) -> Any:
                 wanted -= here
                 skip = 0
 
-    return enable_cache(fill, f"{quantile}-{storage}-{'paired' if paired else 'single'}")
+    i8, u8, read_only = types.int64, types.uint64, functools.partial(types.Array, layout="C", readonly=True)
+    geometry = (i8, i8, i8, u8, i8, read_only(i8, 2), read_only(i8, 1), i8)
+    constants = (read_only(u8, 1), read_only(from_dtype(np.dtype(real)), 1), read_only(from_dtype(np.dtype(word)), 1))
+    return compile_once(fill, geometry + constants, name)

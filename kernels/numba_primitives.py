@@ -1,6 +1,7 @@
 """What each primitive means in code that Numba compiles: one LLVM operation, strictly typed.
 
-Importing this module teaches Numba `kernels.primitives`; `teach` adds a plain function of the Python source. A wrong argument type
+Importing this module teaches Numba `kernels.primitives`; `teach` adds a plain function of the Python source. A wrong
+argument type
 is a TypingError at compile time, so a silently widened integer cannot get through.
 """
 
@@ -9,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from llvmlite import ir
+from gpuinit.kernels import primitives
 from numba.core import types
 from numba.core.errors import TypingError
 from numba.extending import intrinsic, overload
-
-from gpuinit.kernels import primitives
 
 __all__ = ["teach"]
 
@@ -32,7 +31,8 @@ def teach(function: Callable[..., Any], inline: str = "never") -> None:
 
 
 def _define(primitive: Callable[..., Any], result: Callable[..., Any], emit: Callable[..., Any]) -> None:
-    """Register `primitive`: `result(*types)` names its type (or None: refused), `emit(builder, llvm_type, *values)` is its code."""
+    """Register `primitive`: `result(*types)` names its type (or None: refused), `emit(builder, llvm_type, *values)`
+    is its code."""
 
     def build(arguments: tuple[Any, ...]) -> Any:
         given = tuple(types.unliteral(argument) for argument in arguments)
@@ -48,13 +48,18 @@ def _define(primitive: Callable[..., Any], result: Callable[..., Any], emit: Cal
     arity = primitive.__code__.co_argcount
     if arity == 1:
         unary = intrinsic(lambda typingctx, a: build((a,)))
-        overload(primitive, strict=False, target="generic")(lambda a: lambda a: unary(a))
+        implementation: Callable[..., Any] = lambda a: unary(a)  # noqa: E731
+        typing = lambda a: implementation  # noqa: E731
     elif arity == 2:
         binary = intrinsic(lambda typingctx, a, b: build((a, b)))
-        overload(primitive, strict=False, target="generic")(lambda a, b: lambda a, b: binary(a, b))
+        implementation = lambda a, b: binary(a, b)  # noqa: E731
+        typing = lambda a, b: implementation  # noqa: E731
     else:
         ternary = intrinsic(lambda typingctx, a, b, c: build((a, b, c)))
-        overload(primitive, strict=False, target="generic")(lambda a, b, c: lambda a, b, c: ternary(a, b, c))
+        implementation = lambda a, b, c: ternary(a, b, c)  # noqa: E731
+        typing = lambda a, b, c: implementation  # noqa: E731
+    implementation.__qualname__ = f"primitive-{primitive.__name__}"  # Numba makes the symbol of it: it must be this one's alone
+    overload(primitive, {"forceinline": True}, strict=False, target="generic")(typing)
 
 
 def _same_unsigned(a: Any, b: Any) -> Any:

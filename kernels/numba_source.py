@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from numba.core import types
-from numba.extending import overload
 
 from gpuinit.kernels import narrow, primitives, quantiles
 from gpuinit.kernels.numba_primitives import teach
 from gpuinit.kernels.philox import philox
+from numba.core import types
+from numba.extending import overload
 
 __all__: list[str] = []
 
@@ -17,12 +17,11 @@ teach(philox, inline="always")
 teach(primitives.clamp)
 for _module in (quantiles, narrow):
     for _function in vars(_module).values():
-        if inspect.isfunction(_function) and _function.__module__ == _module.__name__ and _function is not quantiles.format_of:
-            if not _function.__name__.startswith("_format") and not _function.__name__.startswith("_descending"):
-                teach(_function)
+        own = inspect.isfunction(_function) and _function.__module__ == _module.__name__
+        if own and _function.__name__ not in ("format_of", "_format", "_descending"):
+            teach(_function)
 
 FLOAT32, FLOAT64 = quantiles.FLOAT32, quantiles.FLOAT64
-
 
 
 def _format_by_type(x):  # type: ignore[no-untyped-def]  # Numba compares this signature with the implementation's

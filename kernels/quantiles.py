@@ -6,7 +6,8 @@ Each distribution has three parts, so that the rare tail costs nothing where it 
     central(word, depth, c, k)   the value, right where depth <= deepest(c)
     tail(word, depth, c, k)      the value beyond that
 
-`c` is a tuple of seven floats and `k` a tuple of three unsigned integers that `gpuinit.distributions` computes once. A word is a uint32
+`c` is a tuple of seven floats and `k` a tuple of three unsigned integers that `gpuinit.distributions` computes once.
+A word is a uint32
 (float32 and every type rounded from it) or a uint64 (float64). The source serves NumPy arrays as it stands, and Numba when
 taught; it uses `kernels.primitives` alone.
 
@@ -19,7 +20,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-
 from gpuinit.kernels import coefficients
 from gpuinit.kernels.primitives import (
     add,
@@ -41,6 +41,9 @@ from gpuinit.kernels.primitives import (
 
 __all__ = [
     "CENTRAL_DEPTH",
+    "FLOAT32",
+    "FLOAT64",
+    "LOG_2",
     "Format",
     "format_of",
     "interval_central",
@@ -146,7 +149,8 @@ def negative_log(y: Any) -> Any:
     return fma(to_float(subtract(f.one_bits, pattern)), f.log_unit, polynomial(f.negative_log, fraction))
 
 
-# Uniform on 0, 1, ..., 2^24 - 1 (2^53 - 1): the word's top bits. The scale turns it into steps of the interval, so that the fma is one.
+# Uniform on 0, 1, ..., 2^24 - 1 (2^53 - 1): the word's top bits. The scale turns it into steps of the interval, so
+# that the fma is one.
 
 
 def unit_depth(word: Any, c: Any, k: Any) -> Any:
@@ -191,7 +195,8 @@ def symmetric_tail64(word: Any, depth: Any, c: Any, k: Any) -> Any:
     return _with_sign(mills_tail(negative_log(twice_p) + f.log2), both(word, f.sign))
 
 
-# Truncated to any interval [a, b] with |a| <= b (the mirror image goes by k1 = all ones), v = word ^ k1. The value is zero at about
+# Truncated to any interval [a, b] with |a| <= b (the mirror image goes by k1 = all ones), v = word ^ k1. The value
+# is zero at about
 # v = k0: the side above counts d = v - k0 up from there, the side below d = k0 - 1 - v. (k2 = -k0: LLVM would turn v - k0 beside
 # v >= k0 into an operation that it cannot vectorize.)
 #   near:  x = c0 d + (c1 above | c2 below),   2p = c0 (~v | v) + (c3 | c4),   -log p = -log(2p) + c6

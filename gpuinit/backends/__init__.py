@@ -1,6 +1,7 @@
 """Where and how tensors are made. `select` is the one place that decides the device.
 
-A backend has a `device` name and two operations, `empty(shape, dtype)` and `fill(out, law, region, key)`; it knows no initializer.
+A backend has a `device` name and two operations, `empty(shape, dtype)` and `fill(out, law, region, key)`; it knows
+no initializer.
 """
 
 from __future__ import annotations
@@ -46,13 +47,14 @@ def default_device() -> str:
 
 def select(device: str | None) -> Backend:
     """The backend of a device: None (the default), "cpu", "cuda" or "cuda:N"."""
+    name = "device"
     if device is None:
-        device = os.environ.get("GPUINIT_DEVICE") or "cpu"
+        name, device = "GPUINIT_DEVICE", os.environ.get("GPUINIT_DEVICE") or "cpu"
     if device == "cpu":
         return cpu.BACKEND
     if not isinstance(device, str) or not (device == "cuda" or (device.startswith("cuda:") and device[5:].isdecimal())):
-        raise ValueError(f"device={device!r} is not a device: it must be 'cpu', 'cuda' or 'cuda:N'")
-    raise DeviceError(f"device={device!r} cannot be used: this release of gpuinit fills on the CPU alone; use device='cpu'")
+        raise ValueError(f"{name}={device!r} is not a device: it must be 'cpu', 'cuda' or 'cuda:N'")
+    raise DeviceError(f"{name}={device!r} cannot be used: this release of gpuinit fills on the CPU alone; use device='cpu'")
 
 
 def owner(out: Any) -> tuple[Backend, np.dtype[Any]]:

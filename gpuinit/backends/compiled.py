@@ -17,6 +17,7 @@ __all__ = ["fill", "usable"]
 
 _NO_AXES = np.zeros((0, 3), np.int64)
 _NO_ROWS = np.zeros(0, np.int64)
+_ZERO = np.uint64(0)
 
 
 @functools.cache
@@ -33,14 +34,12 @@ def usable() -> bool:
 
 def fill(out: np.ndarray[Any, Any], sampler: Sampler, region: Region, key: Key) -> None:
     """Write the region of the sampled tensor into `out`, an array of any strides of the region's shape."""
-    real = dtypes.component(out.dtype)
-    parts = out.dtype.itemsize // real.itemsize
-    kernel = _kernel(sampler.quantile, real.name, parts == 2)
+    kernel, parts, itemsize = _plan(sampler)
     size = out.size * parts
     if region.whole and out.flags.c_contiguous:
-        where = (np.uint64(0), size, _NO_AXES, _NO_ROWS, real.itemsize)
+        where: tuple[Any, ...] = (_ZERO, size, _NO_AXES, _NO_ROWS, itemsize)
     else:
-        where = _layout(region.components(parts), (*out.strides, real.itemsize)[: out.ndim + parts - 1])
+        where = _layout(region.components(parts), out.strides if parts == 1 else (*out.strides, itemsize))
     address, constants = out.ctypes.data, (_key_words(key), sampler.reals, sampler.integers)
     if size <= threads.PIECE:
         kernel(address, 0, size, *where, *constants)
@@ -48,11 +47,22 @@ def fill(out: np.ndarray[Any, Any], sampler: Sampler, region: Region, key: Key) 
         threads.run(lambda first, last: kernel(address, first, last, *where, *constants), size)
 
 
+@functools.lru_cache(maxsize=1024)
+def _plan(sampler: Sampler) -> tuple[Any, int, int]:
+    """The sampler's kernel, the components of an element, and the bytes of one."""
+    from gpuinit.kernels.cpu_fill import compiled_fill
+
+    real = dtypes.component(sampler.dtype)
+    parts = sampler.dtype.itemsize // real.itemsize
+    return compiled_fill(sampler.quantile, real.name, parts == 2), parts, real.itemsize
+
+
 def _layout(region: Region, strides: tuple[int, ...]) -> tuple[Any, ...]:
     """The kernel's arguments base, length, axes, rows, stride for a region written with these strides (bytes)."""
     steps = region.strides()
     base = sum(start * step for start, step in zip(region.starts, steps, strict=True))
-    length, stride, axes = 1, None, []
+    length, stride = 1, None
+    axes: list[tuple[int, int, int]] = []
     for axis in reversed(range(len(steps))):
         count, step, jump = region.counts[axis], steps[axis], strides[axis]
         picked = axis == 0 and region.rows is not None
@@ -66,13 +76,6 @@ def _layout(region: Region, strides: tuple[int, ...]) -> tuple[Any, ...]:
     rows = _NO_ROWS if region.rows is None else region.rows
     table = np.array(axes[::-1], np.int64).reshape(-1, 3)
     return np.uint64(base), length, table, rows, 0 if stride is None else stride
-
-
-@functools.cache
-def _kernel(quantile: str, storage: str, paired: bool) -> Any:
-    from gpuinit.kernels.cpu_fill import compiled_fill
-
-    return compiled_fill(quantile, storage, paired)
 
 
 @functools.lru_cache(maxsize=256)

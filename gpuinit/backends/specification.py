@@ -48,7 +48,8 @@ def values(sampler: Sampler, key: Key, index: np.ndarray[Any, Any]) -> np.ndarra
     location, low, high = (np.where(first_part, frame[a], frame[b]) for a, b in ((0, 1), (2, 4), (3, 5)))
     with np.errstate(all="ignore"):
         standard = _standard(sampler.quantile, word, c, k)
-        return clamp(fma(standard, scale, location), low, high).astype(dtypes.component(sampler.dtype))
+        drawn: np.ndarray[Any, Any] = clamp(fma(standard, scale, location), low, high)
+        return drawn.astype(dtypes.component(sampler.dtype))
 
 
 def _standard(quantile: str, word: Any, c: Any, k: Any) -> Any:
@@ -68,11 +69,12 @@ def _standard(quantile: str, word: Any, c: Any, k: Any) -> Any:
 
 
 def words(key: Key, index: np.ndarray[Any, Any], bits: int) -> np.ndarray[Any, Any]:
-    """The word of each element: of 32 bits, word i % 4 of counter i // 4; of 64 bits, words 2 (i % 2) + 1 and 2 (i % 2) of i // 2."""
+    """The word of each element: of 32 bits, word i % 4 of counter i // 4; of 64 bits, words 2 (i % 2) + 1 and 2 (i %
+    2) of i // 2."""
     per_counter = np.uint64(128 // bits)
     counter, lane = np.divmod(index, per_counter)
     counters, place = counter, np.arange(len(index))
-    if len(counter) and counter[-1] - counter[0] < len(counter):  # neighbours share counters: draw each once
+    if len(index) and int(counter.max()) - int(counter.min()) < len(index):  # neighbours share counters: draw each once
         counters = np.arange(counter.min(), counter.max() + np.uint64(1), dtype=np.uint64)
         place = (counter - counters[0]).astype(np.intp)
     output = np.stack(philox(counters & _LOW, counters >> _HALF, *_words_of(key.stream), *_words_of(key.seed)), axis=-1)

@@ -6,11 +6,14 @@ import itertools
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from gpuinit.key import integer
 
-__all__ = ["get_num_threads", "run", "set_num_threads"]
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+__all__ = ["PIECE", "get_num_threads", "run", "set_num_threads"]
 
 PIECE = 2**19
 """Elements of one piece of work: a fraction of a millisecond, so that threads end together."""
@@ -21,13 +24,16 @@ _threads: int | None = None
 
 
 def get_num_threads() -> int:
-    """How many threads a large fill uses: `set_num_threads`, else GPUINIT_NUM_THREADS, else the processors this process may use."""
+    """How many threads a large fill uses: `set_num_threads`, else GPUINIT_NUM_THREADS, else the processors this
+    process may use."""
     global _threads
     if _threads is None:
         asked = os.environ.get("GPUINIT_NUM_THREADS", "")
         if asked and not (asked.isdecimal() and int(asked) > 0):
             raise ValueError(f"GPUINIT_NUM_THREADS={asked!r}: it must be an integer >= 1")
-        _threads = int(asked) if asked else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        _threads = (
+            int(asked) if asked else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        )
     return _threads
 
 
@@ -71,6 +77,8 @@ def run(work: Callable[[int, int], None], size: int) -> None:
 
 def _the_pool() -> ThreadPoolExecutor:
     global _pool
+    from concurrent.futures import ThreadPoolExecutor  # here, because it brings logging with it, 15 ms of import
+
     with _lock:
         if _pool is None:
             _pool = ThreadPoolExecutor(max(get_num_threads() - 1, 1), thread_name_prefix="gpuinit")

@@ -1,5 +1,43 @@
-"""The initializers."""
+"""The initializers, and `get`, `serialize` and `deserialize`."""
 
 from gpuinit.initializers.base import Initializer, RandomInitializer
+from gpuinit.initializers.constant import Constant, Identity, Ones, Zeros
+from gpuinit.initializers.orthogonal import Orthogonal
+from gpuinit.initializers.random import RandomNormal, RandomUniform, TruncatedNormal
+from gpuinit.initializers.stft import STFT
+from gpuinit.initializers.variance_scaling import (
+    GlorotNormal,
+    GlorotUniform,
+    HeNormal,
+    HeUniform,
+    LecunNormal,
+    LecunUniform,
+    VarianceScaling,
+)
 
-__all__ = ["Initializer", "RandomInitializer"]
+# isort: split
+from gpuinit.registry import deserialize, get, serialize
+
+__all__ = [
+    "STFT",
+    "Constant",
+    "GlorotNormal",
+    "GlorotUniform",
+    "HeNormal",
+    "HeUniform",
+    "Identity",
+    "Initializer",
+    "LecunNormal",
+    "LecunUniform",
+    "Ones",
+    "Orthogonal",
+    "RandomInitializer",
+    "RandomNormal",
+    "RandomUniform",
+    "TruncatedNormal",
+    "VarianceScaling",
+    "Zeros",
+    "deserialize",
+    "get",
+    "serialize",
+]

@@ -1,0 +1,51 @@
+# gpuinit: everything a newcomer runs. `make demo` and `make test` set up what they need in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help setup setup-bench demo test test-thorough lint format bench accuracy clean
+
+help:            ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
+
+setup: $(VENV)/.installed       ## the virtual environment with gpuinit, editable, and the test tools
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	@touch $@
+
+setup-bench: $(VENV)/.bench     ## the same with the peers that the benchmarks measure (torch 2.13)
+
+$(VENV)/.bench: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --editable '.[test,bench]'
+	@touch $@
+
+demo: setup      ## make the 26 embedding tables of MLPerf's DLRM-DCNv2 (200,000 rows at most) in out/demo
+	$(BIN)/gpuinit create --tables examples/dlrm_dcnv2_criteo.csv --max-rows 200000 --init variance_scaling \
+	    --arg scale=0.3333333333333333 --arg mode=fan_in --arg distribution=uniform --out out/demo --force
+
+test: setup      ## the tests, in under 10 minutes on 2 cores
+	$(BIN)/python -m pytest -q -m "not gpu and not thorough"
+
+test-thorough: setup            ## the long proofs: an 8 GiB table, all 2^32 words
+	$(BIN)/python -m pytest -q -m thorough
+
+lint: setup      ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup    ## let ruff format the sources
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup-bench              ## the CPU benchmarks beside torch and NumPy, as ratios
+	$(BIN)/python -m pytest -q benchmarks --benchmark-only --benchmark-disable-gc
+
+accuracy: setup  ## the float32 quantile at all 2^32 words
+	$(BIN)/python benchmarks/accuracy.py
+
+clean:           ## remove what the targets made
+	rm -rf $(VENV) out build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

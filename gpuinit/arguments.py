@@ -1,0 +1,74 @@
+"""Checks of constructor arguments: each returns a plain Python value or raises an error that names it."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Sequence
+from typing import Any
+
+from gpuinit.key import integer
+
+__all__ = ["axes", "choice", "finite", "finite_complex", "real"]
+
+
+def real(value: Any, name: str) -> float:
+    """`value` as a float, infinities included.
+
+    Raises:
+        TypeError: it is not one real number (a bool is not a number). ValueError: it is nan, or too large for a float.
+    """
+    number = getattr(value, "ndim", 0) == 0 and hasattr(value, "__float__")
+    if not number or _is_bool(value) or _is_complex(value):
+        raise TypeError(f"{name}={value!r} is a {type(value).__name__}: it must be a real number")
+    try:
+        result = float(value)
+    except OverflowError:
+        result = math.nan
+    if math.isnan(result):
+        raise ValueError(f"{name}={value!r}: it must be a number that a float can hold, not nan")
+    return result
+
+
+def finite(value: Any, name: str) -> float:
+    """`value` as a finite float; TypeError and ValueError as in `real`, and ValueError for infinities."""
+    number = real(value, name)
+    if math.isinf(number):
+        raise ValueError(f"{name}={value!r}: it must be finite")
+    return number
+
+
+def finite_complex(value: Any, name: str) -> float | complex:
+    """`value` as a finite float, or as a finite complex where its type is complex; errors as in `finite`."""
+    if not _is_complex(value) or getattr(value, "ndim", 0) != 0:
+        return finite(value, name)
+    number = complex(value)
+    if not (math.isfinite(number.real) and math.isfinite(number.imag)):
+        raise ValueError(f"{name}={value!r}: it must be finite")
+    return number
+
+
+def choice(value: Any, name: str, allowed: tuple[str | None, ...]) -> Any:
+    """`value`, one of the allowed ones; ValueError otherwise."""
+    if not (value is None or isinstance(value, str)) or value not in allowed:
+        raise ValueError(f"{name}={value!r}: it must be {' or '.join(map(repr, allowed))}")
+    return value
+
+
+def axes(value: Sequence[int] | None, name: str) -> list[int] | None:
+    """A sequence of axes as a list of ints, or None; TypeError for anything else."""
+    if value is None:
+        return None
+    if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
+        raise TypeError(f"{name}={value!r} is a {type(value).__name__}: it must be None or a sequence of axes")
+    return [integer(axis, f"{name}={value!r}: axis") for axis in value]
+
+
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, bool) or "bool" in str(getattr(value, "dtype", ""))
+
+
+def _is_complex(value: Any) -> bool:
+    if isinstance(value, numbers.Number):
+        return isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real)
+    return "complex" in str(getattr(value, "dtype", ""))

@@ -1,0 +1,105 @@
+"""What `gpuinit create` shows: a progress bar on a terminal, and the closing summary."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from gpuinit.tables import Job, Written
+from gpuinit.tables.writer import Progress
+
+__all__ = ["progress", "report"]
+
+
+@contextlib.contextmanager
+def progress(jobs: Sequence[Job], quiet: bool) -> Iterator[Progress | None]:
+    """A bar over all the jobs' bytes, with GB/s and the time left; nothing where standard error is no terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich import progress as rich  # slow to import, and only needed here
+    from rich.console import Console
+
+    columns = (
+        rich.TextColumn("{task.description}"),
+        rich.BarColumn(),
+        rich.DownloadColumn(),
+        rich.TransferSpeedColumn(),
+        rich.TimeRemainingColumn(),
+    )
+    with rich.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(jobs[0].name, total=sum(job.nbytes for job in jobs))
+        yield lambda job, nbytes: bar.update(task, advance=nbytes, description=job.name)
+
+
+def report(written: Sequence[Written], out: str, as_json: bool) -> None:
+    """Print the summary to standard output: a table and a line of totals, or a JSON document."""
+    if as_json:
+        print(json.dumps([_facts(item) for item in written], indent=1), flush=True)
+        return
+    _print_table(written)
+    nbytes, seconds = sum(item.nbytes for item in written), sum(item.seconds for item in written)
+    print(
+        f"{len(written)} {'file' if len(written) == 1 else 'files'}, {_size(nbytes)} in {seconds:.1f} s: {out}",
+        flush=True,
+    )
+
+
+def _print_table(written: Sequence[Written]) -> None:
+    """A table with as many digits as fit the width; where even two are too many, a terminal folds the names."""
+    from rich.console import Console
+
+    console, endless = Console(), Console(width=10_000)
+    for digits in (5, 4, 3, 2):
+        table = _table(written, digits)
+        width = table.__rich_measure__(endless, endless.options).maximum
+        if width <= console.width:
+            break
+    (console if console.is_terminal else Console(width=width)).print(table)
+
+
+def _table(written: Sequence[Written], digits: int) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), collapse_padding=True)
+    table.add_column("table", overflow="fold")
+    for heading in ("shape", "dtype"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("GB/s", "mean", "std", "min", "max", "hash"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for item in written:
+        job, digest = item.job, item.digest
+        numbers = (digest.mean, digest.std, digest.min, digest.max) if digest.count else (math.nan,) * 4
+        statistics = ["-" if value != value else f"{value:.{digits}g}" for value in numbers]
+        shape = "x".join(map(str, job.shape)) or "()"
+        table.add_row(job.name, shape, job.dtype.name, f"{_rate(item):.2f}", *statistics, f"{digest.hash:016x}")
+    return table
+
+
+def _facts(item: Written) -> dict[str, Any]:
+    digest = item.digest
+    mean = [digest.mean.real, digest.mean.imag] if isinstance(digest.mean, complex) else digest.mean
+    numbers = {"mean": mean, "std": digest.std, "min": digest.min, "max": digest.max}
+    finite = {name: value if isinstance(value, list) or math.isfinite(value) else None for name, value in numbers.items()}
+    return {
+        "table": item.job.name,
+        "file": str(item.job.path),
+        "shape": list(item.job.shape),
+        "dtype": item.job.dtype.name,
+        "bytes": item.nbytes,
+        "seconds": item.seconds,
+        **finite,
+        "hash": f"{digest.hash:016x}",
+    }
+
+
+def _rate(item: Written) -> float:
+    return item.nbytes / item.seconds / 1e9 if item.seconds else 0.0
+
+
+def _size(nbytes: int) -> str:
+    return f"{nbytes / 1e9:.2f} GB" if nbytes >= 10**7 else f"{nbytes:,} bytes"

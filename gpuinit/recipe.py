@@ -1,0 +1,84 @@
+"""Recipes: the few hundred bytes from which a file's tensor can be made again, bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import gpuinit
+from gpuinit import dtypes, registry
+from gpuinit.initializers import Initializer
+from gpuinit.key import CONTRACT, Key, SeedGenerator, check_contract
+from gpuinit.region import checked_shape
+
+__all__ = ["Recipe"]
+
+_FIELDS = ("gpuinit", "contract", "initializer", "key", "shape", "dtype")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a tensor is made of: `recipe.initializer()(recipe.shape, recipe.dtype)` is the tensor.
+
+    Attributes:
+        config: the initializer as `registry.serialize` writes it, its seed left out.
+        key: the key that it draws from, None for a deterministic initializer.
+        shape: the logical tensor's dimensions. dtype: the name of its element type.
+        version: the gpuinit release that wrote it. contract: the version of the stream contract (docs/stream.md).
+    """
+
+    config: dict[str, Any]
+    key: Key | None
+    shape: tuple[int, ...]
+    dtype: str
+    version: str = gpuinit.__version__
+    contract: int = CONTRACT
+
+    @classmethod
+    def of(cls, initializer: Initializer, shape: Any, dtype: Any = None) -> Recipe:
+        """The recipe of `initializer(shape, dtype)`.
+
+        Raises:
+            ValueError: its seed is a SeedGenerator, whose draws no single key describes.
+        """
+        seed = getattr(initializer, "seed", None)
+        if isinstance(seed, SeedGenerator):
+            raise ValueError("seed is a SeedGenerator, which draws a new key at every call; a recipe needs an integer or a Key")
+        key = seed if seed is None or isinstance(seed, Key) else Key(seed)
+        config = dict(registry.serialize(initializer))
+        config["config"] = {name: value for name, value in config["config"].items() if name != "seed"}
+        return cls(config, key, checked_shape(shape), dtypes.canonical(dtype).name)
+
+    def initializer(self, custom_objects: Mapping[str, Any] | None = None) -> Initializer:
+        """The initializer, seeded with the key; `custom_objects` names the user's own classes, as for `deserialize`."""
+        config = dict(self.config.get("config", {}))
+        if self.key is not None:
+            config["seed"] = {"class_name": "Key", "config": self.key.get_config()}
+        made: Initializer = registry.deserialize({**self.config, "config": config}, custom_objects=custom_objects)
+        return made
+
+    def to_json(self) -> dict[str, Any]:
+        """A dict that JSON can hold."""
+        return {
+            "gpuinit": self.version,
+            "contract": self.contract,
+            "initializer": self.config,
+            "key": None if self.key is None else self.key.get_config(),
+            "shape": list(self.shape),
+            "dtype": self.dtype,
+        }
+
+    @classmethod
+    def from_json(cls, data: Any) -> Recipe:
+        """The recipe that `to_json` wrote.
+
+        Raises:
+            ValueError: not a recipe, or one of another contract. TypeError: a field of the wrong type.
+        """
+        if not isinstance(data, Mapping) or set(data) != set(_FIELDS):
+            raise ValueError(f"not a gpuinit recipe: it must be an object with the fields {', '.join(_FIELDS)}")
+        check_contract(dict(data))
+        key = None if data["key"] is None else Key.from_config(data["key"])
+        shape, dtype = checked_shape(tuple(data["shape"])), dtypes.canonical(data["dtype"]).name
+        return cls(dict(data["initializer"]), key, shape, dtype, str(data["gpuinit"]), data["contract"])

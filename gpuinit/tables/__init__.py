@@ -1,0 +1,20 @@
+"""Embedding tables as files: what a list of tables says, and writing each with constant memory."""
+
+from gpuinit.tables.formats import FORMATS, Format
+from gpuinit.tables.plan import Job, plan_tables, plan_tensor
+from gpuinit.tables.spec import SpecError, TableSpec, read_specs
+from gpuinit.tables.writer import DiskSpaceError, Written, write
+
+__all__ = [
+    "FORMATS",
+    "DiskSpaceError",
+    "Format",
+    "Job",
+    "SpecError",
+    "TableSpec",
+    "Written",
+    "plan_tables",
+    "plan_tensor",
+    "read_specs",
+    "write",
+]

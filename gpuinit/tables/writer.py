@@ -1,0 +1,156 @@
+"""Writing tables with constant memory: each chunk is made while the one before it is written."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import mmap
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from io import FileIO
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from gpuinit.hashing import Digest
+from gpuinit.tables.files import DiskSpaceError, check_free, check_space, replacing
+from gpuinit.tables.plan import Job
+
+__all__ = ["DiskSpaceError", "Progress", "Written", "blocks", "write", "write_all"]
+
+CHUNK_BYTES = 32 << 20
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+Progress = Callable[[Job, int], None]
+"""Called with a job and how many more of its bytes have been written."""
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A file that was written: its elements' bytes, the seconds it took (flushing included) and their digest."""
+
+    job: Job
+    nbytes: int
+    seconds: float
+    digest: Digest
+
+
+def write(jobs: Sequence[Job], *, force: bool = False, progress: Progress | None = None) -> list[Written]:
+    """Write the jobs' files, one after the other.
+
+    Args:
+        jobs: from `plan_tables` or `plan_tensor`. force: replace files that exist.
+        progress: called as bytes are written.
+
+    Returns:
+        What was written, in order. It takes the memory of two chunks of 32 MiB, however large the tables; an orthogonal
+        table alone is made whole.
+
+    Raises:
+        FileExistsError, IsADirectoryError, NotADirectoryError: an output's place is taken; nothing has been written.
+        DiskSpaceError: not enough room for all of them (nothing has been written), or the disk filled up in the middle.
+        OSError: it cannot be written. Files finished before stay; the unfinished one is removed, as by an interrupt.
+    """
+    files = [path for job in jobs for path in job.files]
+    check_free(files, force)
+    check_space((job.path, job.nbytes + len(job.header)) for job in jobs)
+    for path in files:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    size = min(CHUNK_BYTES, max((job.nbytes for job in jobs), default=0))
+    buffers = [_buffer(size), _buffer(size)]
+    with ThreadPoolExecutor(1, thread_name_prefix="gpuinit-writer") as pool:
+        return [_write(job, pool, buffers, progress or _silent) for job in jobs]
+
+
+def _write(job: Job, pool: ThreadPoolExecutor, buffers: list[Array], progress: Progress) -> Written:
+    began = time.perf_counter()
+    try:
+        with replacing(job.path) as file:
+            write_all(file, np.frombuffer(job.header, np.uint8))
+            digest = _stream(job, file, pool, buffers, progress)
+            os.fsync(file.fileno())
+            if job.companion:
+                with replacing(job.companion) as beside:
+                    text = json.dumps(job.recipe.to_json(), indent=1) + "\n"
+                    write_all(beside, np.frombuffer(text.encode(), np.uint8))
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        size = job.nbytes + len(job.header)
+        problem = "the file is larger than allowed here" if error.errno == errno.EFBIG else "the disk is full"
+        problem = f"{problem} ({error.strerror}); the unfinished file was removed"
+        raise DiskSpaceError(f"out: {str(job.path)!r} needs {size:,} bytes: {problem}") from error
+    return Written(job, job.nbytes, time.perf_counter() - began, digest)
+
+
+def _stream(job: Job, file: FileIO, pool: ThreadPoolExecutor, buffers: list[Array], progress: Progress) -> Digest:
+    """Make the job's chunks and write them behind each other; a buffer is used again once it has been written."""
+    digest = Digest()
+    pending: list[Future[int] | None] = [None] * len(buffers)
+    whole = job.initializer(job.logical, job.dtype) if job.in_one_piece else None
+    start = 0
+    try:
+        for number, block in enumerate(blocks(job.shape, CHUNK_BYTES // job.dtype.itemsize)):
+            turn = number % len(buffers)
+            _settle(pending[turn], job, progress)
+            chunk = _made(job, block, buffers[turn]) if whole is None else whole[block]
+            digest.update(chunk, start)
+            start += chunk.size
+            pending[turn] = pool.submit(write_all, file, chunk)
+        for future in pending:
+            _settle(future, job, progress)
+    finally:  # after an error nothing is left that writes to the file
+        wait([future for future in pending if future and not future.cancel()])
+    return digest
+
+
+def _made(job: Job, block: tuple[slice, ...], buffer: Array) -> Array:
+    """A block of the job's tensor, in the first bytes of the buffer."""
+    counts = tuple(part.stop - part.start for part in block)
+    chunk: Array = buffer[: math.prod(counts) * job.dtype.itemsize].view(job.dtype).reshape(counts)
+    job.initializer.fill(chunk, shape=job.logical, block=block)
+    return chunk
+
+
+def _settle(written: Future[int] | None, job: Job, progress: Progress) -> None:
+    if written is not None:
+        progress(job, written.result())
+
+
+def blocks(shape: tuple[int, ...], most: int) -> Iterator[tuple[slice, ...]]:
+    """Blocks of at most `most` >= 1 elements that follow each other in C order and together are the tensor."""
+    if math.prod(shape) == 0:
+        return
+    if not shape:
+        yield ()
+        return
+    axis = next(k for k in range(len(shape)) if math.prod(shape[k + 1 :]) <= most)
+    step = max(1, most // math.prod(shape[axis + 1 :]))
+    rest = tuple(slice(0, length) for length in shape[axis + 1 :])
+    for outer in product(*map(range, shape[:axis])):
+        for begin in range(0, shape[axis], step):
+            yield (*(slice(i, i + 1) for i in outer), slice(begin, min(begin + step, shape[axis])), *rest)
+
+
+def write_all(file: FileIO, array: Array) -> int:
+    """Write the bytes of a contiguous array at the file's position, in as many steps as it takes; returns how many."""
+    rest = array.reshape(-1).view(np.uint8).data
+    while rest:
+        rest = rest[file.write(rest) :]
+    return array.nbytes
+
+
+def _buffer(nbytes: int) -> Array:
+    """Memory of its own, page-aligned and not touched yet."""
+    return np.frombuffer(mmap.mmap(-1, max(nbytes, 1)), np.uint8)
+
+
+def _silent(job: Job, nbytes: int) -> None:
+    pass

@@ -1,0 +1,66 @@
+"""What the tests share: the two ways of the CPU, arrays full of poison, and the table of laws."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from gpuinit.backends import compiled, specification
+from gpuinit.distributions import Distribution, Normal, TruncatedNormal, Uniform
+from gpuinit.region import Region
+
+POISON = 0xCA
+"""The byte that outputs are filled with first, so that an element never written shows."""
+
+WAYS = {"specification": specification.fill, "compiled": compiled.fill}
+
+DTYPES = [
+    np.dtype(d)
+    for d in (
+        *(np.float32, np.float64, np.float16, ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e5m2),
+        *(np.complex64, np.complex128),
+    )
+]
+
+LAWS: list[Distribution] = [
+    Uniform(-1.0, 2.0),
+    Uniform(-0.05, 0.05, shared_variance=True),
+    Normal(0.5, 2.0),
+    TruncatedNormal(0.0, 0.05),
+    TruncatedNormal(-1.0, 1.0, -5.0, 5.0),
+    TruncatedNormal(0.1, 1.0, -1.0, 3.0),
+    TruncatedNormal(0.0, 1.0, -math.inf, -0.5),
+    TruncatedNormal(0.0, 1.0, 5.0, 6.0),
+    TruncatedNormal(0.0, 0.5, 1.0, 1.2),
+    TruncatedNormal(0.0, 1.0, -1e-9, 2e-9),
+]
+
+
+def poisoned(shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
+    """A new array whose every byte is POISON."""
+    out = np.empty(shape, dtype)
+    out.reshape(-1).view(np.uint8)[...] = POISON
+    return out
+
+
+def same_bits(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:
+    """Whether two arrays agree in shape, dtype and every bit."""
+    return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
+
+
+def drawn(way: Callable[..., None], law: Distribution, key: Any, region: Region, dtype: Any) -> np.ndarray[Any, Any]:
+    """The region of the tensor by one of the WAYS, written over poison."""
+    out = poisoned(region.counts, dtype)
+    way(out, law.sampler(out.dtype), region, key)
+    return out
+
+
+@pytest.fixture(params=sorted(WAYS))
+def way(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Each way of the CPU backend in turn."""
+    return WAYS[request.param]

@@ -1,0 +1,359 @@
+"""The quantiles are as accurate as docs/stream.md, section 15, says: near zero, in the tails and in every binade.
+
+Normal and symmetric truncation: |error| <= 4 ulp of z. Other intervals: |error| <= 4 ulp of z + 2^-24 (p_hi - p_lo) /
+density(z), 2^-53 in float64. Words are sampled densely where rounding could hurt; `benchmarks/accuracy.py` takes all
+2^32. What is measured is the NumPy specification; tests/test_same_bits.py holds the other ways to its bits.
+
+Companion tests plant wrong implementations and show that the same statistic refuses them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+from gpuinit.kernels import quantiles
+from scipy import special
+
+from gpuinit import sampler
+from gpuinit.backends import specification
+from gpuinit.sampler import Sampler
+
+Array = np.ndarray[Any, Any]
+FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+INFINITY = math.inf
+ULPS = 4.0
+
+SYMMETRIC = [INFINITY, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 8.0, 2.0**-20, 2.0**-60]
+INTERVALS = [
+    *((5.0, 6.0), (-6.0, -5.0), (20.0, 21.0), (8.0, 8.125), (100.0, 101.0), (1e4, INFINITY)),  # one tail, from its end
+    *(
+        (0.0, INFINITY),
+        (-INFINITY, -1.5),
+        (1.0, INFINITY),
+        (3.0, INFINITY),
+        (3.5, INFINITY),
+        (-5.0, INFINITY),
+    ),  # one-sided
+    *((-1.0, 3.0), (-3.0, 1.0), (-0.001, 8.0), (-8.0, 0.5), (-2.0, 2.5), (-(2.0**-30), 4.0)),  # straddling, asymmetric
+    *((0.0, 1.0), (0.3, 0.4), (1e-3, 2e-3), (-2.0, -1.0), (2.9, 3.6), (3.3, 3.5)),  # one side
+    *(
+        (1.0, 1.0 + 1e-6),
+        (3.4, 3.4 + 2.0**-20),
+        (3.5, 3.5 + 2.0**-20),
+        (-1e-6, 2e-6),
+        (-(2.0**-50), 2.0**-49),
+    ),  # narrow
+]
+
+
+def standard_sampler(dtype: np.dtype[Any], lower: float, upper: float) -> Sampler:
+    return sampler.truncated_normal(dtype, 0.0, 1.0, lower, upper)
+
+
+def anchors(law: Sampler, bits: int) -> list[int]:
+    """Words near which a quantile can go wrong: both ends, the middle, and where an interval's value is zero."""
+    pivot, mirror = int(law.integers[0]), int(law.integers[1])
+    return sorted({0, 2**bits - 1, 2 ** (bits - 1), pivot ^ mirror})
+
+
+def words(law: Sampler, bits: int, near: int, per_binade: int, spread: int) -> Array:
+    """Words at every distance (binade by binade) from every anchor, and some from everywhere."""
+    random = np.random.default_rng(0)
+    distances = [np.arange(near, dtype=np.uint64)]
+    for binade in range(bits):
+        distances.append(random.integers(2**binade, 2 ** (binade + 1), per_binade, np.uint64))
+    every = np.concatenate(distances)
+    around = [np.uint64(anchor) + every for anchor in anchors(law, bits)] + [
+        np.uint64(anchor) - every for anchor in anchors(law, bits)
+    ]
+    around.append(random.integers(0, 2**bits, spread, np.uint64))
+    return np.unique(np.concatenate(around) & np.uint64(2**bits - 1)).astype(f"u{bits // 8}")
+
+
+def quantile(law: Sampler, word: Array) -> Array:
+    """What the specification makes of the words, in float64 (the scale is a power of two)."""
+    with np.errstate(all="ignore"):
+        standard = specification._standard(law.quantile, word, tuple(law.reals[7:]), tuple(law.integers))
+    return standard.astype(np.float64) * float(law.reals[0])
+
+
+def density(z: Array) -> Array:
+    return np.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+
+
+def spacing(z: Array, digits: int) -> Array:
+    """The unit in the last place of a number with that many significant bits."""
+    return np.exp2(np.frexp(z)[1] - digits)
+
+
+# float32 against SciPy in float64
+
+
+def exact_probabilities(word: Array) -> tuple[Array, Array]:
+    """(v + 1/2) 2^-32 and its complement, exactly."""
+    v = word.astype(np.float64)
+    return (v + 0.5) * 2.0**-32, (2.0**32 - 0.5 - v) * 2.0**-32
+
+
+def true_symmetric(word: Array, bound: float) -> Array:
+    """The exact quantile of each word, to about 1e-15: from its tail probability, or near zero from 1 - 2 p."""
+    m = (word & np.uint32(2**31 - 1)).astype(np.float64)
+    mass, outside = special.erf(bound / math.sqrt(2)), special.erfc(bound / math.sqrt(2)) / 2
+    p = outside + (m + 0.5) * (mass * 2.0**-32)
+    x = (2.0**31 - 0.5 - m) * (mass * 2.0**-31)
+    z = np.where(x < 0.5, special.erfinv(x) * math.sqrt(2), -special.ndtri(p))
+    return np.where(word >> np.uint32(31), -z, z)
+
+
+def true_interval(word: Array, lower: float, upper: float) -> Array:
+    """The exact quantile of each word, to about 1e-15: from whichever of p, 1 - p, 2 p - 1 and log p is best there."""
+    left, right = exact_probabilities(word)
+    if lower >= 3:
+        return -_far(left, right, lower, upper)
+    if upper <= -3:
+        return _far(right, left, -upper, -lower)
+    root = math.sqrt(2)
+    x = special.erf(lower / root) + left * (special.erf(upper / root) - special.erf(lower / root))
+    below = special.ndtr(lower) + left * (special.ndtr(upper) - special.ndtr(lower))
+    above = special.ndtr(-upper) + right * (special.ndtr(-lower) - special.ndtr(-upper))
+    middle = special.erfinv(np.clip(x, -0.9, 0.9)) * root
+    return np.where(np.abs(x) < 0.9, middle, np.where(x > 0, -special.ndtri(above), special.ndtri(below)))
+
+
+def _far(left: Array, right: Array, near: float, far: float) -> Array:
+    start = special.log_ndtr(-near)
+    drop = special.log_ndtr(-far) - start if math.isfinite(far) else -math.inf
+    share = np.where(left < 0.5, np.log1p(left * np.expm1(drop)), np.log(right + left * np.exp(drop)))
+    return special.ndtri_exp(start + share)
+
+
+def allowance(z: Array, lower: float, upper: float) -> Array:
+    """4 ulp of z, and what the rounding of a probability in float32 makes of an interval's value."""
+    width = special.ndtr(upper) - special.ndtr(lower) if lower < 0 else special.ndtr(-lower) - special.ndtr(-upper)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        rounding = 2.0**-24 * width / density(z)
+    return ULPS * spacing(z, 24) + np.nan_to_num(rounding, nan=0.0, posinf=0.0)
+
+
+def worst_symmetric(bound: float) -> float:
+    """The largest error in ulp."""
+    law = standard_sampler(FLOAT32, -bound, bound)
+    word = words(law, 32, 2**14, 1500, 2**17)
+    true = true_symmetric(word, bound)
+    return float(np.nan_to_num(np.abs(quantile(law, word) - true) / spacing(true, 24), nan=np.inf).max())
+
+
+def worst_interval(lower: float, upper: float) -> float:
+    """The largest error as a share of the allowance."""
+    law = standard_sampler(FLOAT32, lower, upper)
+    word = words(law, 32, 2**13, 1000, 2**16)
+    true = true_interval(word, lower, upper)
+    return float(np.nan_to_num(np.abs(quantile(law, word) - true) / allowance(true, lower, upper), nan=np.inf).max())
+
+
+@pytest.mark.parametrize("bound", SYMMETRIC)
+def test_symmetric(bound: float) -> None:
+    assert worst_symmetric(bound) <= ULPS
+
+
+@pytest.mark.parametrize(("lower", "upper"), INTERVALS)
+def test_interval(lower: float, upper: float) -> None:
+    assert worst_interval(lower, upper) <= 1
+
+
+@contextlib.contextmanager
+def planted(name: str, wrong: Any) -> Iterator[None]:
+    """Let samplers be made with another value of something in gpuinit/sampler.py, and none of them outlive it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sampler, name, wrong)
+        _forget_samplers()
+        yield
+    _forget_samplers()
+
+
+def _forget_samplers() -> None:
+    sampler.normal.cache_clear()
+    sampler.truncated_normal.cache_clear()
+
+
+def with_format(monkeypatch: pytest.MonkeyPatch, **changed: Any) -> None:
+    """Let the float32 quantiles run with other constants."""
+    broken = quantiles.FLOAT32._replace(**changed)
+    for name in ("float32", "uint32"):
+        monkeypatch.setitem(quantiles._FORMATS, name, broken)
+
+
+def test_symmetric_refuses_rounded_probability(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wrong: p is rounded to float32 and 1 - 2 p formed from that. Near zero nothing of z is right."""
+
+    def from_rounded(word: Array, depth: Any, c: Any, k: Any) -> Array:
+        f = quantiles.FLOAT32
+        x = f.one - quantiles.fma(quantiles.to_float(word & f.magnitude), c[0], c[1])
+        return quantiles._with_sign(x * quantiles.polynomial(f.central, depth), word & f.sign)
+
+    assert worst_symmetric(2.0) <= ULPS
+    monkeypatch.setattr(quantiles, "symmetric_central", from_rounded)
+    assert worst_symmetric(INFINITY) > 1000
+    assert worst_symmetric(2.0) > 1000
+
+
+@pytest.mark.parametrize("table", ["central", "negative_log"])
+def test_symmetric_refuses_lost_coefficient(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wrong: a polynomial without its highest power, of which each is the smallest coefficient."""
+    with_format(monkeypatch, **{table: getattr(quantiles.FLOAT32, table)[1:]})
+    assert worst_symmetric(INFINITY) > ULPS
+
+
+def test_symmetric_refuses_lost_tail_coefficient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wrong: the tail's polynomial without its highest power. Only the rarest words show it."""
+    monkeypatch.setattr(quantiles, "_TAIL32", quantiles._TAIL32[1:])
+    assert worst_symmetric(INFINITY) > ULPS
+
+
+def test_symmetric_refuses_coefficient_copied_with_few_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wrong: one coefficient copied with 5 decimal places."""
+    central = list(quantiles.FLOAT32.central)
+    central[-2] = np.float32(f"{central[-2]:.5f}")
+    with_format(monkeypatch, central=tuple(central))
+    assert worst_symmetric(INFINITY) > ULPS
+
+
+def test_symmetric_refuses_missing_half() -> None:
+    """Wrong: p = m 2^-32 instead of (m + 1/2) 2^-32, which makes an infinity of m = 0."""
+    half_lost = (2.0**-31, 0.0, 2.0**-31, 0.0, 0.0, 6.25, 0.0)
+    with planted("_symmetric", lambda bound, dtype: half_lost):
+        assert worst_symmetric(INFINITY) > 1000
+
+
+def test_symmetric_refuses_truncation_mass_rounded_to_float32() -> None:
+    """Wrong: B = 2 Phi(bound) - 1 is rounded to float32 before 1 - B is formed, so the tail begins elsewhere."""
+
+    def rounded_mass(bound: float, dtype: Any) -> tuple[float, ...]:
+        mass = float(np.float32(math.erf(bound / math.sqrt(2))))
+        return (mass * 2.0**-31, 1 - mass + mass * 2.0**-32, mass * 2.0**-32, 0.0, 0.0, 6.25, 0.0)
+
+    with planted("_symmetric", rounded_mass):
+        assert worst_symmetric(5.0) > 1000
+
+
+def test_interval_refuses_the_wrong_tail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wrong: an interval in the upper tail by Phi^-1(Phi(a) + u (Phi(b) - Phi(a))), as the textbooks have it."""
+
+    def from_below(word: Array, depth: Any, c: Any, k: Any) -> Array:
+        start, end = special.ndtr(np.float32(lower)), special.ndtr(np.float32(upper))
+        p = start + exact_probabilities(word)[0].astype(np.float32) * (end - start)
+        return special.ndtri(p.astype(np.float32)).astype(np.float32)
+
+    lower, upper = 5.0, 6.0
+    assert worst_interval(lower, upper) <= 1
+    monkeypatch.setattr(quantiles, "interval_tail", from_below)
+    assert worst_interval(lower, upper) > 10
+
+
+def test_interval_refuses_far_mode_too_near_the_middle() -> None:
+    """Wrong: the Mills polynomial from z = 3 on; it was fitted from 3.26 on."""
+    with planted("_FAR", 3.0):
+        assert worst64(3.0, INFINITY) > 1000
+
+
+def test_interval_refuses_one_newton_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wrong: one Newton step where two are needed in float64, or a slope of one in place of exp(g) in float32."""
+    monkeypatch.setattr(quantiles, "NEWTON_STEPS", 1)
+    assert worst64(5.0, 6.0) > 1
+    monkeypatch.setattr(quantiles, "NEWTON_STEPS", 0)
+    assert worst_interval(5.0, 6.0) > 1
+
+
+def test_interval_refuses_no_lift() -> None:
+    """Wrong: an interval around zero whose probabilities underflow is not lifted."""
+    with planted("_TINY", 0.0):
+        assert worst_interval(-(2.0**-120), 2.0**-119) > 1
+    assert worst_interval(-(2.0**-120), 2.0**-119) <= 1
+
+
+@pytest.mark.parametrize(("lower", "upper"), [*((-bound, bound) for bound in SYMMETRIC), *INTERVALS])
+def test_references_agree_with_mpmath(lower: float, upper: float) -> None:
+    """What float32 is measured against is right to 1/50 of its allowance."""
+    law = standard_sampler(FLOAT32, lower, upper)
+    word = words(law, 32, 2, 1, 20)
+    true = true_symmetric(word, upper) if lower == -upper else true_interval(word, lower, upper)
+    permitted = ULPS * spacing(true, 24) if lower == -upper else allowance(true, lower, upper)
+    for w, z, size in zip(word, true, permitted, strict=True):
+        assert abs(mp_error(float(z), int(w), 32, lower, upper)) <= size / 50
+
+
+# float64 against mpmath
+
+
+def mp_error(z: float, word: int, bits: int, lower: float, upper: float) -> mpmath.mpf:
+    """How far z lies from the word's exact quantile: the difference in probability over the density."""
+    with mpmath.workdps(40 if max(abs(lower), abs(upper)) > 1e-9 else 80):
+        root = mpmath.sqrt(2)
+        if lower == -upper:
+            m = word % 2 ** (bits - 1)
+            share = (m + mpmath.mpf(1) / 2) / 2**bits
+            negative = word >> (bits - 1)
+            left, right = (share, 1 - share) if negative else (1 - share, share)
+        else:
+            left = (word + mpmath.mpf(1) / 2) / 2**bits
+            right = 1 - left
+        if z > 0.5:
+            start, end = (mpmath.erfc(mpmath.mpf(t) / root) / 2 for t in (lower, upper))
+            difference = end + right * (start - end) - mpmath.erfc(z / root) / 2
+        elif z < -0.5:
+            start, end = (mpmath.erfc(-mpmath.mpf(t) / root) / 2 for t in (lower, upper))
+            difference = mpmath.erfc(-z / root) / 2 - start - left * (end - start)
+        else:
+            start, end = (mpmath.erf(mpmath.mpf(t) / root) for t in (lower, upper))
+            difference = (mpmath.erf(z / root) - start - left * (end - start)) / 2
+        return difference * mpmath.sqrt(2 * mpmath.pi) * mpmath.exp(mpmath.mpf(z) ** 2 / 2)
+
+
+def worst64(lower: float, upper: float, per_binade: int = 2) -> float:
+    """The largest error as a share of the allowance, in float64."""
+    law = standard_sampler(FLOAT64, lower, upper)
+    word = words(law, 64, 8, per_binade, 200)
+    z = quantile(law, word)
+    if not np.isfinite(z).all():
+        return math.inf
+    with mpmath.workdps(60):
+        start, end = (mpmath.erfc(mpmath.mpf(t) / mpmath.sqrt(2)) / 2 for t in (lower, upper))
+        width = start - end
+        worst = 0.0
+        for w, value in zip(word, z, strict=True):
+            allowed = ULPS * mpmath.ldexp(1, math.frexp(value)[1] - 53)
+            if lower != -upper:
+                allowed += mpmath.ldexp(width, -53) * mpmath.sqrt(2 * mpmath.pi) * mpmath.exp(mpmath.mpf(value) ** 2 / 2)
+            worst = max(worst, float(abs(mp_error(float(value), int(w), 64, lower, upper)) / allowed))
+    return worst
+
+
+@pytest.mark.parametrize("bound", [INFINITY, 0.5, 2.0, 5.0, 2.0**-60])
+def test_symmetric_float64(bound: float) -> None:
+    assert worst64(-bound, bound, 6) <= 1
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper"),
+    [
+        *((5.0, 6.0), (20.0, 21.0), (0.0, INFINITY), (-INFINITY, -1.5), (3.0, INFINITY), (3.5, INFINITY), (3.3, 3.5)),
+        *((-1.0, 3.0), (-8.0, 0.5), (-0.001, 8.0), (1.0, 1.0 + 1e-6), (0.3, 0.4), (-(2.0**-50), 2.0**-49)),
+    ],
+)
+def test_interval_float64(lower: float, upper: float) -> None:
+    assert worst64(lower, upper) <= 1
+
+
+@pytest.mark.parametrize("table", ["central", "negative_log", "mills"])
+def test_float64_refuses_lost_coefficient(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wrong: a polynomial without its highest power."""
+    broken = quantiles.FLOAT64._replace(**{table: getattr(quantiles.FLOAT64, table)[1:]})
+    for name in ("float64", "uint64"):
+        monkeypatch.setitem(quantiles._FORMATS, name, broken)
+    assert worst64(-INFINITY, INFINITY) > 1 or worst64(5.0, 6.0) > 1

@@ -1,0 +1,513 @@
+"""`gpuinit create` end to end: the files are what Python makes, and whatever goes wrong leaves nothing behind."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import math
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors
+
+import gpuinit
+from gpuinit import Key, dtypes
+from gpuinit.cli import main
+from gpuinit.hashing import element_hash
+from gpuinit.recipe import Recipe
+from gpuinit.tables import files, writer
+
+DLRM = Path(__file__).parent.parent / "examples" / "dlrm_dcnv2_criteo.csv"
+COMMAND = [sys.executable, "-m", "gpuinit", "create"]
+
+
+def create(*arguments: object) -> int:
+    return main(["create", *map(str, arguments)])
+
+
+def loaded(path: Path) -> tuple[bytes, Recipe]:
+    """The elements' bytes and the recipe of a file, read without any of the code that wrote it."""
+    if path.suffix == ".npy":
+        return np.load(path).tobytes(), Recipe.from_json(json.loads(path.with_suffix(".json").read_text()))
+    with safetensors.safe_open(path, framework="np") as opened:
+        recipe = Recipe.from_json(json.loads(opened.metadata()["gpuinit"]))
+    [(name, found)] = safetensors.deserialize(path.read_bytes())
+    assert name == "weight"
+    return bytes(found["data"]), recipe
+
+
+def tables(folder: Path, content: str, name: str = "tables.csv") -> Path:
+    path = folder / name
+    path.write_text(content)
+    return path
+
+
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks of 4 KiB in buffers that hold poison first, so that what is not written shows."""
+
+    def poisoned(nbytes: int) -> np.ndarray:
+        return np.full(max(nbytes, 1), 0xCA, np.uint8)
+
+    monkeypatch.setattr(writer, "CHUNK_BYTES", 4096)
+    monkeypatch.setattr(writer, "_buffer", poisoned)
+
+
+# the files
+
+
+def test_a_tables_file_is_what_python_makes(tmp_path: Path, small_chunks: None, capsys: pytest.CaptureFixture[str]) -> None:
+    listed = tables(tmp_path, "feature,rows,dim\nusers,1000,16\nempty,0,16\nodd name,77,3\n")
+    assert (
+        create(
+            "--tables",
+            listed,
+            "--out",
+            tmp_path / "out",
+            "--init",
+            "truncated_normal",
+            "--arg",
+            "stddev=0.5",
+            "--seed",
+            7,
+        )
+        == 0
+    )
+    assert sorted(os.listdir(tmp_path / "out")) == ["empty.safetensors", "odd name.safetensors", "users.safetensors"]
+    lines = capsys.readouterr().out.splitlines()
+    for line, (name, shape) in zip(lines[1:], {"users": (1000, 16), "empty": (0, 16), "odd name": (77, 3)}.items(), strict=False):
+        expected = gpuinit.TruncatedNormal(stddev=0.5, seed=Key(7).fold_in(name))(shape)
+        elements, recipe = loaded(tmp_path / "out" / f"{name}.safetensors")
+        assert elements == expected.tobytes()
+        assert recipe.initializer()(recipe.shape, recipe.dtype).tobytes() == elements
+        assert line.startswith(name) and line.endswith(f"{element_hash(expected):016x}") and f"{shape[0]}x{shape[1]}" in line
+    assert lines[-1].startswith("3 files, ")
+
+
+@pytest.mark.parametrize(
+    ("init", "args", "shape"),
+    [
+        *[
+            ("he_normal", {}, (300, 7)),
+            ("glorot_uniform", {}, (5, 3, 30, 7)),
+            ("random_uniform", {"minval": -1.0, "maxval": 3.0}, (3000,)),
+        ],
+        *[
+            ("random_normal", {"mean": 1.0, "stddev": 2.0}, ()),
+            ("identity", {"gain": 2.0}, (65, 33)),
+            ("constant", {"value": 0.5}, (2, 3000)),
+        ],
+        *[
+            ("constant", {"value": [1.0, 2.0, 3.0]}, (1000, 3)),
+            ("orthogonal", {"gain": 3.0}, (90, 40)),
+            ("stft", {}, (64, 3, 33)),
+        ],
+        *[
+            ("lecun_normal", {}, (0, 7)),
+            ("lecun_normal", {}, (7, 0)),
+            ("zeros", {}, (1, 1, 1, 1)),
+            ("random_uniform", {}, (3, 5000)),
+        ],
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float64", "float8_e4m3fn", "complex64"])
+def test_one_tensor_for_every_kind(
+    init: str, args: dict[str, Any], shape: tuple[int, ...], dtype: str, tmp_path: Path, small_chunks: None
+) -> None:
+    kind = type(gpuinit.initializers.get(init))
+    seed = {"seed": 3} if issubclass(kind, gpuinit.RandomInitializer) else {}
+    expected = kind(**args, **seed)(shape, dtype)
+    given = [f"--arg={name}={json.dumps(value)}" for name, value in args.items()]
+    out = tmp_path / "made" / "w.safetensors"
+    sizes = ",".join(map(str, shape))
+    assert create("--shape", sizes, "--init", init, *given, "--dtype", dtype, "--seed", 3, "--out", out, "--quiet") == 0
+    elements, recipe = loaded(out)
+    assert elements == expected.tobytes()
+    assert recipe.initializer()(recipe.shape, recipe.dtype).tobytes() == elements
+    assert os.listdir(out.parent) == ["w.safetensors"]
+
+
+def test_npy_has_its_recipe_beside_it(tmp_path: Path, small_chunks: None) -> None:
+    out = tmp_path / "w.npy"
+    assert create("--shape", "1000,12", "--init", "he_normal", "--dtype", "complex128", "--out", out, "--quiet") == 0
+    elements, recipe = loaded(out)
+    assert elements == gpuinit.HeNormal(seed=0)((1000, 12), "complex128").tobytes()
+    assert recipe.initializer()(recipe.shape, recipe.dtype).tobytes() == elements
+    assert sorted(os.listdir(tmp_path)) == ["w.json", "w.npy"]
+
+
+def test_toml_tables_and_who_overrules_whom(tmp_path: Path, small_chunks: None) -> None:
+    """A table's own settings, then the options, then the file's defaults; arguments stay with their initializer."""
+    content = """
+        init = "truncated_normal"
+        args = { stddev = 0.5 }
+        dtype = "float64"
+        seed = 11
+        [tables.plain]
+        rows = 30
+        dim = 4
+        [tables.own]
+        shape = [5, 6, 7]
+        init = "random_normal"
+        dtype = "bfloat16"
+        [tables.more]
+        rows = 3
+        dim = 3
+        args = { mean = 9 }
+    """
+    listed = tables(tmp_path, content, "t.toml")
+    assert create("--tables", listed, "--out", tmp_path / "a", "--quiet", "--max-rows", 20) == 0
+    key = Key(11)
+    own = gpuinit.RandomNormal(seed=key.fold_in("own"))((5, 6, 7), "bfloat16").tobytes()
+    plain = gpuinit.TruncatedNormal(stddev=0.5, seed=key.fold_in("plain"))((20, 4), "float64").tobytes()
+    more = gpuinit.TruncatedNormal(mean=9, stddev=0.5, seed=key.fold_in("more"))((3, 3), "float64").tobytes()
+    assert [loaded(tmp_path / "a" / f"{name}.safetensors")[0] for name in ("own", "plain", "more")] == [
+        own,
+        plain,
+        more,
+    ]
+
+    options = ("--init", "random_uniform", "--arg", "maxval=0.25", "--dtype", "float32", "--seed", 12)
+    (tmp_path / "t.toml").write_text(content.replace("args = { mean = 9 }", ""))
+    assert create("--tables", listed, "--out", tmp_path / "b", "--quiet", *options) == 0
+    own = gpuinit.RandomNormal(seed=Key(12).fold_in("own"))((5, 6, 7), "bfloat16").tobytes()
+    plain = gpuinit.RandomUniform(maxval=0.25, seed=Key(12).fold_in("plain"))((30, 4), "float32").tobytes()
+    assert [loaded(tmp_path / "b" / f"{name}.safetensors")[0] for name in ("own", "plain")] == [own, plain]
+
+
+def test_the_default_gives_the_first_rows_of_the_larger_table(tmp_path: Path) -> None:
+    listed = tables(tmp_path, "feature,rows,dim\na,1000,16\n")
+    assert create("--tables", listed, "--out", tmp_path / "all", "--quiet") == 0
+    assert create("--tables", listed, "--out", tmp_path / "some", "--quiet", "--max-rows", 10) == 0
+    whole, part = (loaded(tmp_path / folder / "a.safetensors")[0] for folder in ("all", "some"))
+    assert part == whole[: len(part)] and len(part) == 10 * 16 * 4
+
+
+def test_dlrms_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = ("--arg", "scale=0.3333333333333333", "--arg", "mode=fan_in", "--arg", "distribution=uniform")
+    assert create("--tables", DLRM, "--max-rows", 500, "--init", "variance_scaling", *settings, "--out", tmp_path, "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert len(facts) == 26 and len(os.listdir(tmp_path)) == 26
+    for fact in facts:
+        bound = 1 / math.sqrt(fact["shape"][0])
+        assert -bound <= fact["min"] < 0 < fact["max"] < bound
+        assert fact["std"] == pytest.approx(bound / math.sqrt(3), rel=0.12)
+        elements, recipe = loaded(Path(fact["file"]))
+        assert int(fact["hash"], 16) == element_hash(np.frombuffer(elements, np.float32))
+        assert recipe.key == Key(0).fold_in(fact["table"])
+
+
+@pytest.mark.parametrize("most", [1, 2, 5, 12, 60, 1000])
+@pytest.mark.parametrize("shape", [(), (0,), (7,), (5, 12), (3, 1, 4), (3, 4, 5), (2, 0, 3), (1, 1)], ids=str)
+def test_blocks_follow_each_other_and_are_all(shape: tuple[int, ...], most: int) -> None:
+    index = np.arange(math.prod(shape)).reshape(shape)
+    parts = [index[block].reshape(-1) for block in writer.blocks(shape, most)]
+    assert all(part.size <= most for part in parts)
+    assert np.array_equal(np.concatenate(parts) if parts else [], index.reshape(-1))
+
+
+# the summary
+
+
+def test_the_summary_when_piped_and_in_80_columns(tmp_path: Path) -> None:
+    options = ["--tables", str(DLRM), "--max-rows", "100", "--out", str(tmp_path / "o")]
+    environment = {**os.environ, "COLUMNS": "80"}
+    done = subprocess.run([*COMMAND, *options], capture_output=True, text=True, env=environment, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    head, *rows, total = done.stdout.splitlines()
+    assert head.split() == ["table", "shape", "dtype", "GB/s", "mean", "std", "min", "max", "hash"]
+    assert len(rows) == 26 and total.startswith("26 files, ")
+    assert all(len(row) <= 80 and len(row.split()) == 9 and len(row.split()[-1]) == 16 for row in rows)
+
+
+def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"gpuinit {gpuinit.__version__}\n"
+    for arguments in (["--help"], ["create", "--help"]):
+        assert main(arguments) == 0
+        assert "gpuinit create --shape 1000000,128 --init he_normal --out w.npy" in capsys.readouterr().out
+
+
+def test_values_are_never_evaluated() -> None:
+    from gpuinit.cli.values import argument
+
+    cases = {
+        "3": 3,
+        "-3": -3,
+        "0.5": 0.5,
+        "1e-3": 1e-3,
+        "-inf": -math.inf,
+        "true": True,
+        "False": False,
+        "none": None,
+        "null": None,
+    }
+    cases |= {
+        "[1, 2.5]": [1, 2.5],
+        '"3"': "3",
+        "uniform": "uniform",
+        "__import__('os')": "__import__('os')",
+        "a=b": "a=b",
+        "": "",
+    }
+    for text, value in cases.items():
+        name, found = argument(f"x={text}")
+        assert (name, found, type(found)) == ("x", value, type(value))
+
+
+# bad input: exit status 2, one line, nothing written
+
+
+def refused(capsys: pytest.CaptureFixture[str], status: int, arguments: tuple[object, ...]) -> str:
+    """Run `create`, which must fail with the status; returns the one line that it says."""
+    assert create(*arguments) == status
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.startswith("gpuinit: error: ") and said.err.count("\n") == 1
+    return said.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ("--shape -1,5", "shape=(-1, 5): dimensions must be >= 0"),
+        ("--shape 5,x", "'5,x' must be integers separated by commas"),
+        ("--shape 2.5", "'2.5' must be integers"),
+        ("--shape 9223372036854775808,2", "the most is 2^63"),
+        ("--shape 5 --init he_norml", "init='he_norml' is not known; did you mean 'he_normal'?"),
+        ("--shape 5 --init initializer", "init='initializer' is not known"),
+        ("--shape 5 --init os.system", "init='os.system' is not known"),
+        ("--shape 5 --arg stddev=2", "RandomUniform has no argument 'stddev'; it takes minval, maxval"),
+        ("--shape 5 --init zeros --arg value=2", "Zeros has no argument 'value'; it takes none"),
+        ("--shape 5 --arg seed=2", "seed is set by the seed option"),
+        ("--shape 5 --arg minval", "'minval' must be NAME=VALUE"),
+        ("--shape 5 --arg minval=[1", "is not a JSON list"),
+        ("--shape 5 --arg minval=0 --arg minval=0", "--arg minval is given twice"),
+        ("--shape 5 --arg minval=1", "minval=1"),
+        ("--shape 5 --arg minval=nan", "minval=nan"),
+        ("--shape 5 --arg maxval=inf", "maxval=inf"),
+        ("--shape 5 --arg minval=abc", "minval='abc'"),
+        ("--shape 5 --init random_normal --arg stddev=-1", "stddev=-1"),
+        ("--shape 5 --init variance_scaling --arg scale=0", "scale=0"),
+        ("--shape 5 --init variance_scaling --arg mode=fan", "mode='fan'"),
+        ("--shape 5 --init orthogonal", "at least 2"),
+        ("--shape 5,5,5 --init identity", "shape=(5, 5, 5)"),
+        ("--shape 5 --dtype float12", "dtype='float12' is not known"),
+        ("--shape 5 --dtype int32", "dtype=int32"),
+        ("--shape 5 --dtype bool", "dtype=bool"),
+        ("--shape 5,5 --dtype int8 --init orthogonal", "dtype=int8"),
+        ("--shape 5 --dtype float16 --arg maxval=1e6", "float16"),
+        ("--shape 2 --dtype float16 --init constant --arg value=[1,1e6]", "dtype=float16 cannot hold"),
+        ("--shape 2,2 --dtype int8 --init identity --arg gain=300", "dtype=int8 cannot hold"),
+        ("--shape 2,2 --dtype float16 --init orthogonal --arg gain=1e6", "float16"),
+        ("--shape 5 --init constant --arg value=[1,2]", "does not broadcast"),
+        ("--shape 5 --init constant --arg value=abc", "value='abc'"),
+        ("--shape 5 --seed -1", "seed=-1 is out of range"),
+        ("--shape 5 --seed 18446744073709551616", "0 .. 2^64 - 1"),
+        ("--shape 5 --seed true", "'true' is not an integer"),
+        ("--shape 5 --max-rows 3", "--max-rows limits the rows of --tables"),
+        ("--shape 5 --format npz", "format='npz' is not known"),
+        ("--shape 5 --format safetensors", "does not go with out="),
+        ("--shape 5 --dtype bfloat16", "format='npy' cannot hold dtype=bfloat16; format='safetensors' can"),
+        ("--shape 5 --device gpu", "device='gpu' is not a device"),
+        ("--shape 5 --tables t.csv", "not allowed with"),
+        ("", "one of the arguments --tables --shape is required"),
+        ("--shape 5 --bogus", "--bogus"),
+        ("--shape 5 --quiet --json", "not allowed with"),
+    ],
+)
+def test_bad_arguments(arguments: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = refused(capsys, 2, (*arguments.split(), "--out", tmp_path / "folder" / "w.npy"))
+    assert says in said and os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "says"),
+    [
+        ("feature,rows,dim\na,1,2\nb,-1,2\n", "", "tables.csv:3: rows=-1 is negative"),
+        ("feature,rows,dim\na,1,2\na,1,2\n", "", "tables.csv:3: table 'a' was already listed in line 2"),
+        ("feature,rows,dim\na,1,2\n../b,1,2\n", "", "tables.csv:3: name '../b' has a path separator"),
+        (
+            "feature,rows,dim\na,9,9\nb,9,9\n",
+            "--format npy --dtype float8_e5m2",
+            "tables.csv:2: table 'a': format='npy' cannot hold",
+        ),
+        ("feature,rows,dim\na,9,9\n", "--max-rows -1", "max_rows=-1 is negative"),
+        ("feature,rows,dim\na,9,9\n", "--init he_norml", "error: init='he_norml' is not known; did you mean"),
+        ("feature,rows,dim\na,9,9\nb,4611686018427387905,2\n", "", "tables.csv:3: shape=(4611686018427387905, 2) has"),
+        ("rows\n", "", "tables.csv:1: the header is 'rows'"),
+    ],
+)
+def test_bad_tables(content: str, options: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    listed = tables(tmp_path, content)
+    said = refused(capsys, 2, ("--tables", listed, "--out", tmp_path / "out", *options.split()))
+    assert says in said and os.listdir(tmp_path) == ["tables.csv"]
+
+
+def test_bad_toml_says_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    listed = tables(tmp_path, '[tables.a]\nshape = [3]\n\n[tables.b]\nshape = [3]\ninit = "he_norml"\n', "t.toml")
+    said = refused(capsys, 2, ("--tables", listed, "--out", tmp_path / "out"))
+    assert "t.toml:5: table 'b': init='he_norml' is not known; did you mean 'he_normal'?" in said
+    assert os.listdir(tmp_path) == ["t.toml"]
+    assert "No such file" in refused(capsys, 2, ("--tables", tmp_path / "none.toml", "--out", tmp_path / "out"))
+
+
+def test_an_unusable_device_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "device='cuda:99'" in refused(capsys, 1, ("--shape", 5, "--device", "cuda:99", "--out", tmp_path / "w.npy"))
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("taken", ["b.npy", "b.json"])
+def test_files_that_exist_are_kept_unless_forced(taken: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of several tables none is made when one is there already."""
+    listed, out = tables(tmp_path, "feature,rows,dim\na,9,9\nb,9,9\n"), tmp_path / "out"
+    out.mkdir()
+    (out / taken).write_text("mine")
+    said = refused(capsys, 2, ("--tables", listed, "--out", out, "--format", "npy"))
+    assert f"{taken}' exists already; --force" in said
+    assert os.listdir(out) == [taken] and (out / taken).read_text() == "mine"
+    assert create("--tables", listed, "--out", out, "--format", "npy", "--force", "--quiet") == 0
+    assert loaded(out / "b.npy")[0] == gpuinit.RandomUniform(seed=Key(0).fold_in("b"))((9, 9)).tobytes()
+
+
+def test_places_that_are_taken_by_something_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "w.npy").mkdir()
+    assert "is a file; a folder is needed" in refused(capsys, 2, ("--shape", 5, "--out", tmp_path / "file" / "x" / "w.npy"))
+    assert "is a folder; a file is to be" in refused(capsys, 2, ("--shape", 5, "--out", tmp_path / "w.npy", "--force"))
+    assert sorted(os.listdir(tmp_path)) == ["file", "w.npy"] and os.listdir(tmp_path / "w.npy") == []
+
+
+# what happens while running
+
+
+def test_a_disk_too_small_for_all_is_refused_before_the_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda path: files.shutil._ntuple_diskusage(0, 0, 6000))
+    listed, out = tables(tmp_path, "feature,rows,dim\na,10,100\nb,5,100\n"), tmp_path / "out"
+    said = refused(capsys, 1, ("--tables", listed, "--out", out))
+    assert "bytes are needed" in said and "6,000 bytes are free" in said and os.listdir(tmp_path) == ["tables.csv"]
+    assert create("--tables", listed, "--out", out, "--max-rows", 5, "--quiet") == 0
+    # replacing one file after the other needs room for one, as each makes room for the next
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda path: files.shutil._ntuple_diskusage(0, 0, 3000))
+    assert create("--tables", listed, "--out", out, "--max-rows", 5, "--quiet", "--force") == 0
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Path]:
+    folder.mkdir()
+    if (
+        os.geteuid() != 0
+        or subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", folder], capture_output=True).returncode
+    ):
+        pytest.skip("needs the right to mount a file system")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_a_disk_that_fills_up_in_the_middle(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with small_disk(tmp_path / "disk", "1m") as disk:
+        arguments = ("--shape", "1000,500", "--out", disk / "w.npy")
+        assert "bytes are free" in refused(capsys, 1, arguments)
+        monkeypatch.setattr(writer, "check_space", lambda sizes: None)  # as if another process filled it meanwhile
+        monkeypatch.setattr(writer, "CHUNK_BYTES", 1 << 16)
+        said = refused(capsys, 1, arguments)
+        assert "w.npy' needs 2,000,128 bytes: the disk is full" in said and "the unfinished file was removed" in said
+        assert os.listdir(disk) == []
+        assert create("--shape", "1000,100", "--out", disk / "w.npy", "--quiet") == 0
+
+
+def test_a_file_larger_than_the_limit(tmp_path: Path) -> None:
+    arguments = ["--shape", "20000,500", "--out", str(tmp_path / "w.npy")]
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+
+    done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, preexec_fn=limited, timeout=60)
+    assert done.returncode == 1 and done.stdout == "" and "larger than allowed here" in done.stderr
+    assert done.stderr.startswith("gpuinit: error: ") and done.stderr.count("\n") == 1 and os.listdir(tmp_path) == []
+
+
+def test_an_error_while_writing_or_making_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_chunks: None
+) -> None:
+    """The first table stays, the second is removed, the third never begun."""
+    listed = tables(tmp_path, "feature,rows,dim\na,100,100\nb,100,100\nc,100,100\n")
+    real, calls = writer.write_all, []
+
+    def failing(file: Any, array: np.ndarray) -> int:
+        calls.append(array.nbytes)
+        if len(calls) == 18:
+            raise OSError(errno.EIO, "Input/output error")
+        return real(file, array)
+
+    monkeypatch.setattr(writer, "write_all", failing)
+    assert create("--tables", listed, "--out", tmp_path / "out") == 1
+    assert os.listdir(tmp_path / "out") == ["a.safetensors"]
+
+
+def started(arguments: list[str], folder: Path, until: Callable[[], bool]) -> subprocess.Popen[str]:
+    process = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not until():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    return process
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_interrupted_in_the_middle(number: int, status: int, tmp_path: Path) -> None:
+    part = tmp_path / "w.safetensors.part"
+    arguments = ["--shape", "4194304,256", "--out", str(tmp_path / "w.safetensors")]
+    process = started(arguments, tmp_path, lambda: part.exists() and part.stat().st_size > 1 << 20)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (status, "")
+    assert err.startswith("gpuinit: error: ") and err.count("\n") == 1
+    assert os.listdir(tmp_path) == []
+
+
+def test_killed_in_the_middle_and_a_second_writer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No final name appears; meanwhile a second writer is refused; the next one takes over what was left."""
+    out = tmp_path / "w.safetensors"
+    part = tmp_path / "w.safetensors.part"
+    process = started(
+        ["--shape", "4194304,256", "--out", str(out)], tmp_path, lambda: part.exists() and part.stat().st_size > 1 << 20
+    )
+    assert "is being written by another process" in refused(capsys, 1, ("--shape", "3,3", "--out", out))
+    process.kill()
+    process.communicate(timeout=60)
+    assert os.listdir(tmp_path) == [part.name]
+    assert create("--shape", "3,3", "--out", out, "--quiet") == 0
+    assert os.listdir(tmp_path) == [out.name]
+    assert loaded(out)[0] == gpuinit.RandomUniform(seed=0)((3, 3)).tobytes()
+
+
+def test_memory_does_not_grow_with_the_table(tmp_path: Path) -> None:
+    """A table of 640 MiB is made in less than 400 MiB, the interpreter included."""
+    arguments = ["--shape", "1310720,128", "--out", str(tmp_path / "w.safetensors"), "--quiet"]
+    pid = os.spawnv(os.P_NOWAIT, sys.executable, [*COMMAND, *arguments])
+    _, status, usage = os.wait4(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert (tmp_path / "w.safetensors").stat().st_size > 640 << 20
+    assert usage.ru_maxrss < 400 << 10
+
+
+def test_dtypes_default_is_float32(tmp_path: Path) -> None:
+    assert create("--shape", "3", "--out", tmp_path / "w.npy", "--quiet") == 0
+    assert np.load(tmp_path / "w.npy").dtype == dtypes.canonical("float32")

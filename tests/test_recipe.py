@@ -1,0 +1,80 @@
+"""A recipe gives the initializer back, through JSON, so that the tensor can be made again bit for bit."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gpuinit
+from gpuinit import Key, SeedGenerator
+from gpuinit.distributions import Uniform
+from gpuinit.recipe import Recipe
+
+INITIALIZERS = [
+    gpuinit.Zeros(),
+    gpuinit.Constant(0.25),
+    gpuinit.Constant(np.arange(4.0)),
+    gpuinit.Identity(gain=2.0),
+    gpuinit.RandomUniform(-1.0, 2.0, seed=3),
+    gpuinit.TruncatedNormal(stddev=0.1, seed=Key(5, 6)),
+    gpuinit.VarianceScaling(2.0, "fan_out", "uniform", seed=2**64 - 1),
+    gpuinit.HeNormal(),  # its seed is the operating system's
+    gpuinit.Orthogonal(seed=1),
+]
+
+
+@pytest.mark.parametrize("initializer", INITIALIZERS, ids=lambda one: type(one).__name__)
+def test_gives_the_tensor_back(initializer: gpuinit.Initializer) -> None:
+    tensor = initializer((6, 4), "float32")
+    text = json.dumps(Recipe.of(initializer, (6, 4), "float32").to_json())
+    recipe = Recipe.from_json(json.loads(text))
+    again = recipe.initializer()(recipe.shape, recipe.dtype)
+    assert again.tobytes() == tensor.tobytes() and again.dtype == tensor.dtype
+    assert json.dumps(recipe.to_json()) == text
+
+
+def test_states_what_it_must() -> None:
+    data = Recipe.of(gpuinit.HeNormal(seed=7), [3, 4]).to_json()
+    assert data["gpuinit"] == gpuinit.__version__ and data["contract"] == 1
+    assert (data["shape"], data["dtype"], data["key"]) == ([3, 4], "float32", {"contract": 1, "seed": 7, "stream": 0})
+    assert data["initializer"]["class_name"] == "HeNormal" and "seed" not in data["initializer"]["config"]
+    assert Recipe.of(gpuinit.Zeros(), ()).to_json()["key"] is None
+
+
+class Mine(gpuinit.RandomInitializer):
+    """A user's initializer."""
+
+    def distribution(self, shape: tuple[int, ...]) -> Uniform:
+        return Uniform(0.0, 1.0)
+
+
+def test_users_classes_by_custom_objects() -> None:
+    recipe = Recipe.of(Mine(seed=4), (5,), "float64")
+    made = recipe.initializer({"Mine": Mine})
+    assert isinstance(made, Mine) and made.seed == Key(4)
+    with pytest.raises(ValueError, match="Mine"):
+        recipe.initializer()
+
+
+def test_refuses_what_no_key_describes() -> None:
+    with pytest.raises(ValueError, match="SeedGenerator"):
+        Recipe.of(gpuinit.HeNormal(seed=SeedGenerator(1)), (2, 2))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        *[({"contract": 2}, "contract=2"), ({"dtype": "float12"}, "float12"), ({"shape": [-1]}, "must be >= 0")],
+        *[({"extra": 1}, "not a gpuinit recipe"), ({"key": {"contract": 1, "seed": -1}}, "seed=-1 is out of range")],
+    ],
+)
+def test_refuses_what_is_wrong(change: dict[str, Any], says: str) -> None:
+    data = Recipe.of(gpuinit.HeNormal(seed=7), (3, 4)).to_json()
+    with pytest.raises(ValueError, match=says):
+        Recipe.from_json({**data, **change})
+    for wrong in (None, [], "x", {}):
+        with pytest.raises(ValueError, match="not a gpuinit recipe"):
+            Recipe.from_json(wrong)
