@@ -50,7 +50,7 @@ def uniform(dtype: np.dtype[Any], low: float, high: float) -> Sampler:
     if low == high:
         return _constant(dtype, (low, low))
     bounds = _bounds(dtype, low, high, "[{}, {})")
-    if math.isinf(_computed_in(dtype).type(high - low)):
+    if high - low > dtypes.largest(_computed_in(dtype)):
         raise ValueError(f"the interval [{low}, {high}) is too wide for {dtype.name}: its length overflows")
     step = (high - low) / 2.0 ** (24 if _word_bits(dtype) == 32 else 53)
     if step < float(np.finfo(_computed_in(dtype)).tiny):

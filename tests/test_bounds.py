@@ -1,7 +1,7 @@
 """No value leaves its distribution's interval, in any dtype: bounds are exact, and what cannot be is refused.
 
-`chosen` words take the place of the stream's in some tests, so that the extreme words, 0 and 2^32 - 1 and those in the middle, are
-always among them; a random stream would meet each once in 4 billion elements.
+Chosen words take the place of the stream's in some tests, so that the extreme words, 0 and 2^32 - 1 and those in the
+middle, are always among them; a random stream would meet each once in 4 billion elements.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ def by_definition(x: float, dtype: np.dtype[Any]) -> tuple[float, float, float]:
     """The least finite value >= x, the greatest <= x and the greatest < x; infinities where there is none."""
     if dtype.itemsize <= 2:
         values = finite_values(dtype)
-        most = [v for v in (values[values >= x], values[values <= x], values[values < x])]
-        return (most[0].min(initial=INFINITY), most[1].max(initial=-INFINITY), most[2].max(initial=-INFINITY))
+        above = values[values >= x].min(initial=INFINITY)
+        return above, values[values <= x].max(initial=-INFINITY), values[values < x].max(initial=-INFINITY)
     kind = dtype.type
     largest = float(np.finfo(dtype).max)
     with np.errstate(over="ignore"):
@@ -126,7 +126,8 @@ def test_uniform_stays_inside(ends: tuple[float, float], dtype: np.dtype[Any]) -
     assume(low < high)
     precision = dtypes.computed_in(dtype)
     step = (high - low) * 2.0 ** (-53 if precision == np.float64 else -24)
-    too_wide = not math.isfinite(high - low) or high - low > float(np.finfo(precision).max)
+    assume(dtype != np.float64 or max(abs(low), abs(high)) < 1e300)  # see test_float64_at_the_ends_of_its_range
+    too_wide = high - low > float(np.finfo(precision).max)
     if expect_refusal(low, high, dtype, half_open=True) or too_wide or step < TINY[precision]:
         with pytest.raises(ValueError, match=re.escape(dtype.name)):
             Uniform(low, high).sampler(dtype)
@@ -165,8 +166,8 @@ def test_truncated_normal_stays_inside(mean: float, std: float, ends: tuple[floa
     try:
         x = from_words(TruncatedNormal(mean, std, lower, upper), dtype).astype(np.float64)
     except ValueError as error:  # an open end that a draw could follow beyond the dtype's range
-        assert not (math.isfinite(low) and math.isfinite(high))
-        assert dtype.name in str(error)
+        if (math.isfinite(low) and math.isfinite(high)) or dtype.name not in str(error):
+            raise
         return
     assert np.isfinite(x).all()
     assert low <= least <= x.min() <= x.max() <= greatest <= high
@@ -177,8 +178,9 @@ def test_truncated_normal_stays_inside(mean: float, std: float, ends: tuple[floa
 def test_truncation_reaches_its_bounds(bounds: tuple[float, float], dtype: np.dtype[Any]) -> None:
     """Both ends are closed, and in narrow types some word reaches them."""
     x = from_words(TruncatedNormal(0.0, 1.0, *bounds), dtype).astype(np.float64)
-    if dtype.itemsize <= 2:
-        assert (x.min(), x.max()) == bounds
+    if dtype.itemsize <= 2:  # around zero narrow types are not coarse
+        assert x.min() == bounds[0] or bounds[0] == 0
+        assert x.max() == bounds[1]
     assert x.min() == pytest.approx(bounds[0], abs=1e-6)
     assert x.max() == pytest.approx(bounds[1], abs=1e-6)
 
@@ -209,7 +211,7 @@ def test_reach_is_what_the_errors_say() -> None:
 def test_reach_of_one_sided_intervals(near: float, dtype: np.dtype[Any]) -> None:
     """Refuses hypot(6.34, near) as the furthest draw: the tail beyond 20 reaches to 21.11, not 20.98."""
     furthest = float(from_words(TruncatedNormal(0.0, 1.0, near, INFINITY), dtype).max())
-    assert furthest <= sampler._reach(dtype, near) < furthest + 0.5
+    assert furthest * (1 - 2.0**-23) <= sampler._reach(dtype, near) < furthest + 0.5
     if (near, dtype) == (20.0, np.dtype(np.float32)):
         assert furthest > math.hypot(6.34, near)
 
@@ -230,7 +232,7 @@ IMPOSSIBLE: list[tuple[Distribution, str, str]] = [
     (TruncatedNormal(0.0, 1.0, 5.01, 5.02), "bfloat16", "[5.01, 5.02]"),
     (TruncatedNormal(0.0, 1e39), "float32", "[-2e+39, 2e+39]"),
     (TruncatedNormal(0.0, 300.0), "float8_e4m3fn", "[-600, 600]"),
-    (TruncatedNormal(0.0, 1e4, -INFINITY, 0.0), "float16", "0]"),
+    (TruncatedNormal(0.0, 1.1e4, -INFINITY, 0.0), "float16", "[-69740, 0]"),
     (Normal(0.0, 1.1e4), "float16", "[-69740, 69740]"),
     (Normal(0.0, 1e4), "float8_e5m2", "[-63400, 63400]"),
     (Normal(70000.0, 0.0), "float16", "[70000, 70000]"),
@@ -321,7 +323,7 @@ def test_float64_far_from_one(std: float) -> None:
 
 
 @pytest.mark.xfail(strict=True, reason="the NumPy fma of float64 overflows in its splitting and rounds subnormals twice")
-@pytest.mark.parametrize("std", [1e307, 1e300, 1e-310, 1e-320])
+@pytest.mark.parametrize("std", [1e307, 1e302, 1e-310, 1e-320])
 def test_float64_at_the_ends_of_its_range(std: float) -> None:
     x = ways_agree(Normal(0.0, std), np.float64)
     assert np.isfinite(x).all()

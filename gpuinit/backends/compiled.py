@@ -44,7 +44,11 @@ def fill(out: np.ndarray[Any, Any], sampler: Sampler, region: Region, key: Key) 
     if size <= threads.PIECE:
         kernel(address, 0, size, *where, *constants)
     else:
-        threads.run(lambda first, last: kernel(address, first, last, *where, *constants), size)
+
+        def work(first: int, last: int, alive: Any = out) -> None:  # an interrupt may free `out` while a helper still writes
+            kernel(address, first, last, *where, *constants)
+
+        threads.run(work, size)
 
 
 @functools.lru_cache(maxsize=1024)

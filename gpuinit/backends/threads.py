@@ -49,7 +49,10 @@ def set_num_threads(count: int) -> None:
 
 
 def run(work: Callable[[int, int], None], size: int) -> None:
-    """Call `work(first, last)` over pieces that cover 0 .. size, on this thread and the pool's; the first exception is raised."""
+    """Call `work(first, last)` over pieces that cover 0 .. size, on this thread and the pool's; the first exception is raised.
+
+    After an interrupt (Ctrl-C) a helper may still be at its piece, so `work` must hold on to whatever it writes to.
+    """
     pieces = -(-size // PIECE)
     helpers = min(get_num_threads(), pieces) - 1
     if helpers < 1:
@@ -63,9 +66,9 @@ def run(work: Callable[[int, int], None], size: int) -> None:
 
     futures: list[Future[None]] = []
     try:
-        pool = _the_pool()
-        futures = [pool.submit(take_turns) for _ in range(helpers)]
-    except RuntimeError:  # the interpreter is shutting down, or the pool was replaced: this thread does the rest
+        for _ in range(helpers):
+            futures.append(_the_pool().submit(take_turns))
+    except RuntimeError:  # the interpreter is shutting down, or another thread replaced the pool: this one does the rest
         pass
     try:
         take_turns()
