@@ -41,8 +41,10 @@ format: setup    ## let ruff format the sources
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup-bench              ## the CPU benchmarks beside torch and NumPy, as ratios
-	$(BIN)/python -m pytest -q benchmarks --benchmark-only --benchmark-disable-gc
+bench: setup-bench              ## the CPU benchmarks beside torch and NumPy, as ratios; writes benchmarks/results/cpu.json
+	$(BIN)/python -m pytest -q benchmarks -o python_files='bench_*.py' -o addopts= -o filterwarnings= \
+	    --benchmark-only --benchmark-disable-gc --benchmark-columns=median,iqr,rounds
+	$(BIN)/python -m benchmarks.report
 
 accuracy: setup  ## the float32 quantile at all 2^32 words
 	$(BIN)/python benchmarks/accuracy.py

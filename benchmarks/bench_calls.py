@@ -35,8 +35,8 @@ def test_small_call(benchmark: Any, one_thread: None, name: str, size: int) -> N
         for _ in range(REPEAT):
             twin(torch.empty(size))
 
-    interleaved(benchmark, ours, {f"torch.nn.init.{twin.__name__}": theirs}, size * REPEAT, 15)
-    benchmark.extra_info["us a call"] = round(size / benchmark.extra_info["G/s"] / 1e3, 2) if benchmark.extra_info["G/s"] else None
+    median = interleaved(benchmark, ours, {f"torch.nn.init.{twin.__name__}": theirs}, size * REPEAT, 15)
+    benchmark.extra_info["us a call"] = round(1e6 * median / REPEAT, 2)
 
 
 PROCESSES = {

@@ -1,26 +1,32 @@
 """Derive kernels/coefficients.py: the polynomials behind the normal quantile kernels.
 
-    python benchmarks/fit_coefficients.py               # fit, measure on samples, write (minutes)
-    python benchmarks/fit_coefficients.py --exhaustive  # the same, measuring all 2^31 float32 words
+    python benchmarks/fit_coefficients.py          # fit and write (minutes)
+    python benchmarks/fit_coefficients.py --check  # fit and compare with the file, bit for bit
 
-Method. References come from mpmath. Polynomials are minimax fits (Lawson-weighted least squares in
-longdouble) whose coefficients are rounded one by one from the constant term up, refitting the rest
-each time. CENTRAL32 and TAIL32 are searched harder: a beam over the roundings, each partial rounding
-ranked by the linear program of its best real completion, with weights taken from the rounding error
-that x and w already carry; then a local search on the true float32 error at the worst inputs.
+Method. References come from mpmath. Polynomials are minimax fits (Lawson-weighted least squares in longdouble) whose
+coefficients are rounded one by one from the constant term up, refitting the rest each time. CENTRAL32 and TAIL32 are
+searched harder: a beam over the roundings, each partial rounding ranked by the linear program of its best real
+completion, with weights taken from the rounding error that x and w already carry; then a local search on the true
+float32 error at the worst inputs. What comes out is measured by benchmarks/accuracy.py and tests/test_accuracy.py.
 
 Formulas (fma = one rounding; neglog(y) = fma(float(bits(1) - bits(y)), LN2_ULP, NEG_LOG(mant - 1.5))):
   m = low bits of the word, n = ~m, p2 = fma(m, a1, a0) = 2p, x = fma(n, a1, b0) = 1 - 2p,
   y = fma(p2, x, p2) = 4p(1-p), w = neglog(y), z = x * P(w) with P a polynomial in w (CENTRAL32),
   w - 6.25 (TAIL32) or w - 3.125 (CENTRAL64).
   Tail by Newton from T = -log Q(z): K = 2T - log(2 pi), l = log K, y = K - l + (l + A) / (K + B l + C),
-  steps of s = 1/y, G = s g(s), F = (y - K) + (log y - 2G), y -= F exp(G); z = sqrt(y).
+  two steps of s = 1/y, G = s g(s), F = (y - K) + (log y - 2G), y -= F exp(G); z = sqrt(y). What rounding takes from K
+  is added to F.
   dK/dy = 1/M = exp(-G), so exp(G) (Taylor to G^2 in float32, G^4 in float64) is the exact slope.
 """
 
+from __future__ import annotations
+
+import argparse
 import math
-import pathlib
 import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import mpmath as mp
 import numba as nb
@@ -36,23 +42,26 @@ LN2_32, LN2_64 = F(math.log(2) * 2.0**-23), math.log(2) * 2.0**-52
 LOG2PI = math.log(2 * math.pi)
 ONE32, ONE64 = np.int32(0x3F800000), np.int64(0x3FF0000000000000)
 CASES = {c: mp.erf(mp.mpf(c) / mp.sqrt(2)) for c in (0.5, 1, 2, 3, 4, 5, math.inf)}  # c -> B
+OUTPUT = Path(__file__).resolve().parents[1] / "kernels" / "coefficients.py"
 
 
-# ---------------------------------------------------------------- references and real fits
-def to_mp(v):
+# References and real fits
+
+
+def to_mp(v: Any) -> Any:
     return mp.mpf(float(v)) + mp.mpf(float(v - LD(float(v))))
 
 
-def sampled(function, t):
+def sampled(function: Callable[[Any], Any], t: Any) -> Any:
     values = [function(to_mp(v)) for v in t]
     return np.array([LD(float(v)) + LD(float(v - mp.mpf(float(v)))) for v in values])
 
 
-def nodes(a, b, n=600):
+def nodes(a: float, b: float, n: int = 600) -> Any:
     return (LD(a) + LD(b)) / 2 + (LD(b) - LD(a)) / 2 * np.cos(np.pi * (2 * np.arange(n) + 1) / (2 * n)).astype(LD)
 
 
-def quantile(p, x):
+def quantile(p: Any, x: Any) -> Any:
     """Phi^-1(1-p) with x = 1 - 2p."""
     z = mp.mpf(float(-special.ndtri(float(p))) if x > 0.5 else math.sqrt(2) * float(special.erfinv(float(x))))
     for _ in range(2):
@@ -62,22 +71,22 @@ def quantile(p, x):
     return z
 
 
-def central_ratio(w):
+def central_ratio(w: Any) -> Any:
     """P(w) = Phi^-1(1-p) / (1-2p) where 4p(1-p) = exp(-w)."""
     x = mp.sqrt(-mp.expm1(-w))
     return quantile(mp.exp(-w) / (2 * (1 + x)), x) / x
 
 
-def neg_log(s):
+def neg_log(s: Any) -> Any:
     return (mp.mpf(0.5) + s) * mp.log(2) - mp.log(mp.mpf(1.5) + s)
 
 
-def log_mills_over_s(s):
+def log_mills_over_s(s: Any) -> Any:
     z = 1 / mp.sqrt(s)
     return (mp.log(mp.erfc(z / mp.sqrt(2)) / 2 * z * mp.sqrt(2 * mp.pi)) + z * z / 2) / s
 
 
-def minimax_constant(t, f, weight, degree):
+def minimax_constant(t: Any, f: Any, weight: Any, degree: int) -> tuple[Any, Any]:
     """Value at t = 0 of the weighted minimax polynomial of f (Lawson iteration), and its error."""
     unit = (2 * t - t.min() - t.max()) / (t.max() - t.min())
     basis = chebyshev.chebvander(unit, degree)
@@ -97,7 +106,7 @@ def minimax_constant(t, f, weight, degree):
     return chebyshev.chebval(at_zero, best[1]), best[0]
 
 
-def rounded_fit(t, f, weight, degree, dtype):
+def rounded_fit(t: Any, f: Any, weight: Any, degree: int, dtype: Any) -> tuple[Any, float]:
     """Ascending coefficients rounded to dtype, and the weighted maximum error with them."""
     coefs, r, tk = [], f, np.ones_like(t)
     for d in range(degree, -1, -1):
@@ -106,30 +115,23 @@ def rounded_fit(t, f, weight, degree, dtype):
     return np.array(coefs, dtype), float(np.abs(r * weight).max())
 
 
-# ---------------------------------------------------------------- kernels (numba, true fma)
+# Kernels. They are kernels/quantiles.py once more, because that needs the coefficients to be there already.
+
+
 @intrinsic
-def fma(ctx, a, b, c):
+def fma(ctx: Any, a: Any, b: Any, c: Any) -> Any:
     return a(a, a, a), lambda cg, builder, sig, args: builder.fma(*args)
 
 
 @intrinsic
-def bits(ctx, x):
-    to = {
-        types.float64: types.int64,
-        types.int64: types.float64,
-        types.float32: types.int32,
-        types.int32: types.float32,
-    }[x]
+def bits(ctx: Any, x: Any) -> Any:
+    pairs = {types.float64: types.int64, types.float32: types.int32}
+    to = {**pairs, **{integer: real for real, integer in pairs.items()}}[x]
     return to(x), lambda cg, builder, sig, args: builder.bitcast(args[0], cg.get_value_type(to))
 
 
 @njit
-def fma64(a, b, c):
-    return fma(a, b, c)
-
-
-@njit
-def horner(c, t):
+def horner(c: Any, t: Any) -> Any:
     p = c[-1]
     for i in range(len(c) - 2, -1, -1):
         p = fma(p, t, c[i])
@@ -137,64 +139,59 @@ def horner(c, t):
 
 
 @njit
-def neglog32(y, c):
+def neglog32(y: Any, c: Any) -> Any:
     b = bits(y)
     s = bits(np.int32((b & np.int32(0x7FFFFF)) | ONE32)) - F(1.5)
     return fma(F(np.int32(ONE32 - b)), LN2_32, horner(c, s))
 
 
 @njit
-def neglog64(y, c):
+def neglog64(y: Any, c: Any) -> Any:
     b = bits(y)
     s = bits(np.int64((b & np.int64(0xFFFFFFFFFFFFF)) | ONE64)) - 1.5
     return fma(np.float64(ONE64 - b), LN2_64, horner(c, s))
 
 
 @njit
-def newton32(T, log_c, g_c, start):
-    K = fma(F(2), T, F(-LOG2PI))
-    l = -neglog32(K, log_c)
-    y = (K - l) + (l + start[0]) / fma(start[1], l, K + start[2])
-    s = F(1) / y
-    G = s * horner(g_c, s)
-    y = fma(-((y - K) + fma(F(-2), G, -neglog32(y, log_c))), fma(G, fma(G, F(0.5), F(1)), F(1)), y)
-    return F(math.sqrt(y))
-
-
-@njit
-def newton64(T, log_c, g_c, start):
+def newton64(T: Any, log_c: Any, g_c: Any, start: Any) -> Any:
     K = fma(2.0, T, -LOG2PI)
-    l = -neglog64(K, log_c)
-    y = (K - l) + (l + start[0]) / fma(np.float64(start[1]), l, K + start[2])
+    rest = fma(2.0, T, -K) - LOG2PI
+    log_K = -neglog64(K, log_c)
+    y = (K - log_K) + (log_K + start[0]) / fma(np.float64(start[1]), log_K, K + start[2])
     for _ in range(2):
         s = 1 / y
         G = s * horner(g_c, s)
         M = fma(G, fma(G, fma(G, fma(G, 1 / 24, 1 / 6), 0.5), 1.0), 1.0)
-        y = fma(-((y - K) + fma(-2.0, G, -neglog64(y, log_c))), M, y)
+        y = fma(-(((y - K) - rest) - fma(2.0, G, neglog64(y, log_c))), M, y)
     return math.sqrt(y)
 
 
 @njit
-def quantile64(p2, x, t64):
+def quantile64(p2: Any, x: Any, t64: Any) -> Any:
     log_c, central, g_c, start = t64
     w = neglog64(fma(p2, x, p2), log_c)
-    return x * horner(central, w - 3.125) if w <= 6.25 else newton64(neglog64(0.5 * p2, log_c), log_c, g_c, start)
+    if w <= 6.25:
+        return x * horner(central, w - 3.125)
+    return newton64(neglog64(0.5 * p2, log_c), log_c, g_c, start)
 
 
 @njit
-def x_and_w(m, a1, a0, b0, log_c):
+def x_and_w(m: Any, a1: Any, a0: Any, b0: Any, log_c: Any) -> Any:
     p2 = fma(F(m), a1, a0)
     x = fma(F(m ^ np.int32(0x7FFFFFFF)), a1, b0)
     return x, neglog32(fma(p2, x, p2), log_c)
 
 
 @njit
-def ulps_off(z, true):
+def ulps_off(z: Any, true: Any) -> Any:
     return (np.float64(z) - true) / (bits(np.int64(bits(true) & np.int64(0x7FF0000000000000))) * 2.0**-23)
 
 
 @njit
-def measure(words, k32, B, alpha2, t64, log_c, central, tail, exact, err, xs, ws, ref):
+def measure(
+    words: Any, k32: Any, B: Any, alpha2: Any, t64: Any, log_c: Any, central: Any, tail: Any, exact: Any,
+    err: Any, xs: Any, ws: Any, ref: Any,
+) -> None:  # fmt: skip
     """Signed ulp error of each word; exact: with P itself correctly rounded (the error x and w carry)."""
     h = B * 2.0**-31
     for i in range(len(words)):
@@ -210,7 +207,7 @@ def measure(words, k32, B, alpha2, t64, log_c, central, tail, exact, err, xs, ws
         xs[i], ws[i], err[i] = x, w, ulps_off(x * P, ref[i])
 
 
-def run_measure(words, B, t64, t32, exact=False):
+def run_measure(words: Any, B: Any, t64: Any, t32: Any, exact: bool) -> list[Any]:
     h = mp.ldexp(1, -31)
     k32 = tuple(F(float(v)) for v in (B * h, 1 - B + B * h / 2, B * h / 2))
     out = [np.empty(len(words), d) for d in (float, F, F, float)]
@@ -218,14 +215,16 @@ def run_measure(words, B, t64, t32, exact=False):
     return out
 
 
-# ---------------------------------------------------------------- float32 rounding search
-def sample_words(stride):
+# The search for float32 coefficients
+
+
+def sample_words(stride: int) -> Any:
     """Every word with p or x small, and a stride over the rest."""
     ends = np.arange(1 << 22)
     return np.concatenate([np.arange(5, 2**31, stride), ends, 2**31 - 1 - ends]).astype(np.int32)
 
 
-def worst_inputs(t64, t32, edges, exact, keep=30):
+def worst_inputs(t64: Any, t32: Any, edges: Any, exact: bool, keep: int = 30) -> tuple[Any, Any, list[Any]]:
     """Inputs of the largest errors per bin of w, and the bounds of that error."""
     up, down, points = np.full(len(edges) - 1, 1.5), np.full(len(edges) - 1, 1.5), []
     words = sample_words(211)
@@ -240,10 +239,10 @@ def worst_inputs(t64, t32, edges, exact, keep=30):
             up[i], down[i] = max(up[i], err[order[b - 1]]), max(down[i], -err[order[a]])
             pick = np.unique(np.r_[order[a : min(b, a + keep)], order[max(a, b - keep) : b]])
             points.append((x[pick], w[pick], ref[pick]))
-    return up, down, [np.concatenate(p) for p in zip(*points)]
+    return up, down, [np.concatenate(p) for p in zip(*points, strict=True)]
 
 
-def best_completion(t, r, weight, up, down, degree):
+def best_completion(t: Any, r: Any, weight: Any, up: Any, down: Any, degree: int) -> tuple[float, Any]:
     """LP: real polynomial q minimising max(weight (q - r) + up, weight (r - q) + down); (value, q(0))."""
     if degree < 0:
         return float(max((up - weight * r).max(), (down + weight * r).max())), None
@@ -255,27 +254,28 @@ def best_completion(t, r, weight, up, down, degree):
     ones = np.ones((len(t), 1))
     lp = optimize.linprog(
         np.r_[np.zeros(degree + 1), 1],
-        bounds=(None, None),
-        method="highs",
         A_ub=np.block([[basis, -ones], [-basis, -ones]]),
         b_ub=np.r_[rest - up, -rest - down],
+        bounds=(None, None),
+        method="highs",
     )
     at_zero = float((-t.min() - t.max()) / (t.max() - t.min()))
     return lp.x[-1], chebyshev.chebval(at_zero, base + lp.x[:-1] / size)
 
 
-def beam_fit(t, f, weight, up, down, degree, width=12):
-    states = [(*best_completion(t, f, weight, up, down, degree), ())]
+def neighbours(c: Any) -> tuple[Any, Any, Any]:
+    """The float32 numbers next to a real one: the nearest, and one on either side of that."""
+    near = F(c)
+    return near, np.nextafter(near, F(np.copysign(np.inf, c - near))), np.nextafter(near, F(np.copysign(np.inf, near - c)))
+
+
+def beam_fit(t: Any, f: Any, weight: Any, up: Any, down: Any, degree: int, width: int = 12) -> list[Any]:
+    states: list[Any] = [(*best_completion(t, f, weight, up, down, degree), ())]
     for k in range(degree + 1):
         found = {}
         for _, c, coefs in states:
-            near = F(c)
-            for v in (
-                near,
-                np.nextafter(near, F(np.copysign(np.inf, c - near))),
-                np.nextafter(near, F(np.copysign(np.inf, near - c))),
-            ):
-                new = coefs + (float(v),)
+            for v in neighbours(c):
+                new = (*coefs, float(v))
                 r = f - sum(LD(a) * t**i for i, a in enumerate(new))
                 tk = t ** (k + 1)
                 found[new] = (*best_completion(t, r / tk, weight * tk, up, down, degree - k - 1), new)
@@ -284,15 +284,16 @@ def beam_fit(t, f, weight, up, down, degree, width=12):
 
 
 @njit
-def worst_ulps(c, shift, x, w, ref):
+def worst_ulps(c: Any, shift: Any, x: Any, w: Any, ref: Any) -> Any:
     worst = 0.0
     for i in range(len(x)):
         worst = max(worst, abs(ulps_off(x[i] * horner(c, w[i] - shift), ref[i])))
     return worst
 
 
-def search32(t64, log_c, lo, hi, shift, degree, rounds=4, moves=20000):
-    edges = np.r_[np.geomspace(1e-9, 0.05, 40), np.linspace(0.05, hi, 160)[1:]] if lo == 0 else np.linspace(lo, hi, 200)
+def search32(t64: Any, log_c: Any, lo: float, hi: float, shift: float, degree: int, rounds: int = 4, moves: int = 20000) -> Any:
+    from_zero = np.r_[np.geomspace(1e-9, 0.05, 40), np.linspace(0.05, hi, 160)[1:]]
+    edges = from_zero if lo == 0 else np.linspace(lo, hi, 200)
     none = np.zeros(degree + 1, F)
     up, down, points = worst_inputs(t64, (log_c, none, none), edges, exact=True)
     w = nodes(lo, hi, 400)
@@ -318,72 +319,43 @@ def search32(t64, log_c, lo, hi, shift, degree, rounds=4, moves=20000):
         print(f"  search [{lo}, {hi}] degree {degree}: {value:.3f} ulp on {len(points[0])} inputs", flush=True)
         if round_ < rounds - 1:
             more = worst_inputs(t64, (log_c, coefs, coefs), edges, exact=False)[2]
-            points = [np.concatenate(pair) for pair in zip(points, more)]
+            points = [np.concatenate(pair) for pair in zip(points, more, strict=True)]
     return coefs
 
 
-def fit_start():
+def fit_start() -> tuple[Any, float]:
     """(A, B, C) of the Newton start, by relative error of y for z from 3.24 to 1500."""
     T = -np.array([float(mp.log(mp.erfc(z / mp.sqrt(2)) / 2)) for z in np.geomspace(3.24, 1500, 500)])
     y, K = np.geomspace(3.24, 1500, 500) ** 2, 2 * T - LOG2PI
-    off = lambda q: np.abs((K - np.log(K) + (np.log(K) + q[0]) / (K + q[1] * np.log(K) + q[2])) / y - 1).max()
+
+    def off(q: Any) -> float:
+        return float(np.abs((K - np.log(K) + (np.log(K) + q[0]) / (K + q[1] * np.log(K) + q[2])) / y - 1).max())
+
     q = np.array([-1.8, 2.1, -4.6])
     for _ in range(5):
-        q = optimize.minimize(off, q, method="Nelder-Mead", options=dict(maxiter=4000, xatol=1e-8, fatol=1e-13)).x
+        q = optimize.minimize(off, q, method="Nelder-Mead", options={"maxiter": 4000, "xatol": 1e-8, "fatol": 1e-13}).x
     return q.astype(F), off(q.astype(F))
 
 
-# ---------------------------------------------------------------- measurements and output
-def error32(t64, t32, exhaustive):
-    """{c: (max, mean, count)} of the float32 quantile in ulp."""
-    report = {}
-    for c, B in CASES.items():
-        worst, total, count = 0.0, 0.0, 0
-        chunks = (np.arange(k, k + 2**24, dtype=np.int64).astype(np.int32) for k in range(0, 2**31, 2**24))
-        for words in chunks if exhaustive else [sample_words(199)]:
-            err = np.abs(run_measure(words, B, t64, t32)[0])
-            worst, total, count = max(worst, err.max()), total + err.sum(), count + len(words)
-        report[c] = worst, total / count, count
-        print(f"  float32 c={c}: max {worst:.3f} mean {total / count:.3f} ulp over {count} words", flush=True)
-    return report
+# Output
 
 
-def tail_quantile(T):
-    z = mp.sqrt(2 * T - mp.log(2 * mp.pi) - mp.log(2 * T))
-    for _ in range(6):
-        q = mp.erfc(z / mp.sqrt(2)) / 2
-        z += (T + mp.log(q)) * q * mp.sqrt(2 * mp.pi) * mp.exp(z * z / 2)
-    return z
+def scalar(name: str, value: float, comment: str) -> str:
+    return f"# {comment}\n{name} = {float(value)!r}\n"
 
 
-def ulp64(z, true):
-    return abs(float((mp.mpf(float(z)) - true) / mp.ldexp(1, math.frexp(float(true))[1] - 53)))
+def table(name: str, coefs: Sequence[float], comment: str) -> str:
+    body = "".join(f"    {float(v)!r},\n" for v in coefs)
+    return f"# {comment}\n{name} = (\n{body})\n"
 
 
-def error64(t64, B, count=7000):
-    """(central, tail) lists of ulp errors of the float64 quantile against mpmath."""
-    rng, h, full, found = np.random.default_rng(1), mp.ldexp(B, -63), 2**63 - 1, ([], [])
-    a1, a0, b0 = float(h), float(1 - B + h / 2), float(h / 2)
-    near = 1 - np.sqrt(-np.expm1(-(6.25 + rng.normal(0, 0.05, count))))
-    for u in np.r_[rng.random(count), 1 - 2.0 ** -rng.uniform(0, 52, count), near, 2.0 ** -rng.uniform(0, 62, count)]:
-        m = int(u * 2.0**63) & full if u < 0.5 else full - int((1 - u) * 2.0**63)
-        p2, x = fma64(float(m), a1, a0), fma64(float(m ^ full), a1, b0)
-        true = quantile((1 - B + h * (m + mp.mpf(0.5))) / 2, h * ((m ^ full) + mp.mpf(0.5)))
-        found[neglog64(fma64(p2, x, p2), t64[0]) > 6.25].append(ulp64(quantile64(p2, x, t64), true))
-    return found
+HEAD = '''"""Constants of the quantile kernels, ascending powers; written by benchmarks/fit_coefficients.py,
+which gives the formulas that use them."""
+'''
 
 
-@njit
-def newton_errors32(T, t64, log_c, g_c, start):
-    err = np.empty(len(T))
-    for i in range(len(T)):
-        err[i] = ulps_off(newton32(T[i], log_c, g_c, start), newton64(np.float64(T[i]), t64[0], t64[2], t64[3]))
-    return np.abs(err)
-
-
-def main():
-    exhaustive = "--exhaustive" in sys.argv
-    out = []
+def derive() -> str:
+    """The text of kernels/coefficients.py."""
     s, c, g = nodes(-0.5, 0.5), nodes(0, 6.25), nodes(0, 0.0945)
     fs, fc, fg = sampled(neg_log, s), sampled(central_ratio, c), sampled(log_mills_over_s, g)
     log32, log32_err = rounded_fit(s, fs, np.ones_like(s), 8, F)
@@ -392,85 +364,51 @@ def main():
     mills32, mills32_err = rounded_fit(g, fg, g * g, 5, F)
     mills64, mills64_err = rounded_fit(g, fg, g * g, 17, np.float64)
     start, start_err = fit_start()
-    print(
-        f"log {log32_err:.2e} {log64_err:.2e} central64 {central64_err:.2e} G {mills32_err:.2e} {mills64_err:.2e} start {start_err:.1e}",
-        flush=True,
-    )
+    print("fitted; the searches take minutes", flush=True)
     t64 = log64, central64, mills64, start
-
-    T = np.exp(np.random.default_rng(2).uniform(math.log(7.6), math.log(1e6), 4_000_000)).astype(F)
-    n32 = newton_errors32(T, t64, log32, mills32, start)
-    n64 = np.array(
-        [
-            ulp64(newton64(float(t), log64, mills64, start), tail_quantile(mp.mpf(float(t))))
-            for t in T[:10000].astype(float) * 1.0000000123
-        ]
-    )
-    print(
-        f"  newton32 max {n32.max():.3f} mean {n32.mean():.3f} of {len(n32)}; newton64 max {n64.max():.3f} mean {n64.mean():.3f} of {len(n64)}",
-        flush=True,
-    )
-    found = ([], [])
-    for B in (CASES[math.inf], CASES[2], CASES[5]):
-        for all_, some in zip(found, error64(t64, B)):
-            all_ += some
-    stats64 = [f"max {max(e):.2f} mean {np.mean(e):.2f} ulp ({len(e)} words, c in 2, 5, inf)" for e in found]
-    print("  float64 central", stats64[0], "\n  float64 tail", stats64[1], flush=True)
-
     central32 = search32(t64, log32, 0, 6.25, 0, 9)
     tail32 = search32(t64, log32, 6.25, 21.6, 6.25, 10)
-    e32 = error32(t64, (log32, central32, tail32), exhaustive)
-    worst = max(v[0] for v in e32.values())
-    stats32 = f"max {worst:.2f} mean {e32[math.inf][1]:.2f} ulp ({e32[math.inf][2]} words per c, c in {', '.join(map(str, e32))}; mean for c=inf)"
+    parts = [
+        scalar("LN2_ULP32", LN2_32, "ln 2 * 2^-23, float32"),
+        scalar("LN2_ULP64", LN2_64, "ln 2 * 2^-52, float64"),
+        scalar("LOG_2PI32", F(LOG2PI), "log(2 pi), float32"),
+        scalar("LOG_2PI64", LOG2PI, "log(2 pi), float64"),
+        scalar("CENTRAL_MAX", 6.25, "w up to here uses CENTRAL*, above it the tail; also the shift of TAIL32"),
+        scalar("CENTRAL64_SHIFT", 3.125, "CENTRAL64 is a polynomial in w - CENTRAL64_SHIFT"),
+        table("NEG_LOG32", log32, f"(0.5+s) ln2 - log(1.5+s), s in [-0.5, 0.5]; float32; fit error {log32_err:.2e} absolute"),
+        table("NEG_LOG64", log64, f"The same, float64; fit error {log64_err:.2e} absolute"),
+        table("CENTRAL32", central32, "Phi^-1(1-p)/(1-2p) in w = -log 4p(1-p), w in [0, 6.25]; float32"),
+        table("TAIL32", tail32, "The same ratio in t = w - 6.25, w in (6.25, 21.6]; float32"),
+        table("CENTRAL64", central64, f"The same in t = w - 3.125, w in [0, 6.25]; float64; error {central64_err:.1e} relative"),
+        table("NEWTON_START", start, "(A, B, C): y0 = K - l + (l + A)/(K + B l + C), l = log K, z >= 3.24; "
+              f"float32 values;\n# relative error {start_err:.1e}"),
+        table("GMILLS32", mills32, "g(s) with log M(s) = s g(s), Q(z) = phi(z)/z M(1/z^2), s in [0, 0.0945]; float32;\n"
+              f"# error of 2G relative to y = 1/s {2 * mills32_err:.1e}"),
+        table("GMILLS64", mills64, f"The same, float64; error {2 * mills64_err:.1e}"),
+    ]  # fmt: skip
+    return HEAD + "\n" + "\n".join(parts)
 
-    def scalar(name, value, comment):
-        out.append(f"# {comment}\n{name} = {float(value)!r}\n")
 
-    def table(name, coefs, comment):
-        body = "".join(f"    {float(v)!r},\n" for v in coefs)
-        out.append(f"# {comment}\n{name} = (\n{body})\n")
+def values(text: str) -> dict[str, Any]:
+    """The constants that a text of Python assigns."""
+    found: dict[str, Any] = {}
+    exec(compile(text, "coefficients", "exec"), found)
+    return {name: value for name, value in found.items() if name.isupper()}
 
-    scalar("LN2_ULP32", LN2_32, "ln 2 * 2^-23, float32")
-    scalar("LN2_ULP64", LN2_64, "ln 2 * 2^-52, float64")
-    scalar("LOG_2PI32", F(LOG2PI), "log(2 pi), float32")
-    scalar("LOG_2PI64", LOG2PI, "log(2 pi), float64")
-    scalar("CENTRAL_MAX", 6.25, "w up to here uses CENTRAL*, above it the tail; also the shift of TAIL32")
-    scalar("CENTRAL64_SHIFT", 3.125, "CENTRAL64 is a polynomial in w - CENTRAL64_SHIFT")
-    table("NEG_LOG32", log32, f"(0.5+s) ln2 - log(1.5+s), s in [-0.5, 0.5]; float32; fit error {log32_err:.2e} absolute")
-    table("NEG_LOG64", log64, f"The same, float64; fit error {log64_err:.2e} absolute")
-    table(
-        "CENTRAL32",
-        central32,
-        f"Phi^-1(1-p)/(1-2p) in w = -log 4p(1-p), w in [0, 6.25]; float32; z with TAIL32:\n# {stats32}",
-    )
-    table("TAIL32", tail32, "The same ratio in t = w - 6.25, w in (6.25, 21.6]; float32; error included in CENTRAL32's")
-    table(
-        "CENTRAL64",
-        central64,
-        f"The same ratio in t = w - 3.125, w in [0, 6.25]; float64; fit error {central64_err:.1e} relative; z:\n# {stats64[0]};\n# Newton tail with T = neglog(p2 / 2): {stats64[1]}",
-    )
-    table(
-        "NEWTON_START",
-        start,
-        f"(A, B, C): y0 = K - l + (l + A)/(K + B l + C), l = log K, z >= 3.24; float32 values; relative error {start_err:.1e}",
-    )
-    table(
-        "GMILLS32",
-        mills32,
-        f"g(s) with log M(s) = s g(s), Q(z) = phi(z)/z M(1/z^2), s in [0, 0.0945]; float32; error of 2G relative to\n# y = 1/s {2 * mills32_err:.1e}; z after 1 Newton step: max {n32.max():.2f} mean {n32.mean():.2f} ulp ({len(n32)} T in [7.6, 1e6])",
-    )
-    table(
-        "GMILLS64",
-        mills64,
-        f"The same, float64; error {2 * mills64_err:.1e}; z after 2 Newton steps: max {n64.max():.2f} mean {n64.mean():.2f} ulp\n# ({len(n64)} T in [7.6, 1e6])",
-    )
-    path = pathlib.Path(__file__).resolve().parents[1] / "kernels" / "coefficients.py"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(
-        '"""Constants of the quantile kernels, ascending powers; written by benchmarks/fit_coefficients.py,\nwhich gives the formulas that use them."""\n\n'
-        + "\n".join(out)
-    )
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="compare with kernels/coefficients.py instead of writing it")
+    check = parser.parse_args().check
+    text = derive()
+    if not check:
+        OUTPUT.write_text(text)
+        return 0
+    made, there = values(text), values(OUTPUT.read_text())
+    different = [name for name in made if made[name] != there.get(name)]
+    print(f"differs from {OUTPUT.name}: {', '.join(different)}" if different else "the same, bit for bit")
+    return 1 if different else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

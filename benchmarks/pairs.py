@@ -23,12 +23,15 @@ def seconds(work: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def interleaved(benchmark: Any, ours: Callable[[], Any], peers: dict[str, Callable[[], Any]], size: int, rounds: int = 7) -> None:
+def interleaved(benchmark: Any, ours: Callable[[], Any], peers: dict[str, Callable[[], Any]], size: int, rounds: int = 7) -> float:
     """Time `ours` with pytest-benchmark, each peer once before every round, and note rates and the median of the ratios.
 
     Args:
         benchmark: pytest-benchmark's fixture; its extra_info gets rates in G elements/s and, for each peer, peer time / our time.
         size: elements that one call makes.
+
+    Returns:
+        Our median time in seconds.
     """
     for work in (ours, *peers.values()):  # warm: compiled, touched
         work()
@@ -52,6 +55,7 @@ def interleaved(benchmark: Any, ours: Callable[[], Any], peers: dict[str, Callab
             "least": round(min(ratios), 3),
             "most": round(max(ratios), 3),
         }
+    return statistics.median(mine)
 
 
 def machine() -> dict[str, Any]:

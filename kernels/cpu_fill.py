@@ -27,7 +27,7 @@ from numba.np.numpy_support import from_dtype
 
 __all__ = ["compiled_fill", "draw", "draw_same_high_word", "pointer", "store", "store_strided"]
 
-COUNTERS = 256
+COUNTERS = 512
 BLOCK = 64
 LOW = np.uint64(0xFFFFFFFF)
 HALF = np.uint64(32)

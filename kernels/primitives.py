@@ -10,6 +10,7 @@ by the primitives below, never by operators, because compilers widen `uint32 + u
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -109,6 +110,9 @@ def square_root(x: Any) -> Any:
     return np.sqrt(x)
 
 
+_HUGE, _SMALL = 2.0**990, 2.0**-960
+
+
 def fma(a: Any, b: Any, c: Any) -> Any:
     """a * b + c rounded once to nearest even, for finite results that do not fall below the normal range."""
     return _fma64(a, b, c) if np.result_type(a, b, c) == np.float64 else _fma32(a, b, c)
@@ -131,10 +135,18 @@ def _fma32(a: Any, b: Any, c: Any) -> Any:
 
 def _fma64(a: Any, b: Any, c: Any) -> Any:
     # Boldo and Melquiond (2008), algorithm Fma: the product as a pair, two exact sums, one sum rounded to odd.
+    a, b, c = np.broadcast_arrays(*np.atleast_1d(a, b, c))
     high, low = _two_product(a, b)
-    carry, rest = _two_sum(np.asarray(c), low)
+    carry, rest = _two_sum(c, low)
     total, residue = _two_sum(high, carry)
-    return total + _add_to_odd(rest, residue)
+    result = total + _add_to_odd(rest, residue)
+    # Where a part could overflow or fall below the normal range, in rationals; only scales of 1e+-290 lead there.
+    size = np.abs(high)
+    largest = np.maximum(np.maximum(np.abs(a), np.abs(b)), np.maximum(size, np.abs(c)))
+    risky = (largest > _HUGE) | ((size < _SMALL) & (a != 0) & (b != 0))
+    for place in zip(*np.nonzero(risky & np.isfinite(a) & np.isfinite(b) & np.isfinite(c)), strict=True):
+        result[place] = float(Fraction(float(a[place])) * Fraction(float(b[place])) + Fraction(float(c[place])))
+    return result
 
 
 def _two_sum(a: Any, b: Any) -> Any:

@@ -76,7 +76,7 @@ def _layout(region: Region, strides: tuple[int, ...]) -> tuple[Any, ...]:
             stride = jump if stride is None else stride
             length *= count
         else:
-            axes.append((count, step, jump))
+            axes.append((count, step if step < 2**63 else step - 2**64, jump))  # modulo 2^64, as the kernel adds
     rows = _NO_ROWS if region.rows is None else region.rows
     table = np.array(axes[::-1], np.int64).reshape(-1, 3)
     return np.uint64(base), length, table, rows, 0 if stride is None else stride

@@ -1,0 +1,50 @@
+"""Writes the table of benchmarks/results/cpu.json into README.md, between its markers: `python -m benchmarks.report`."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+START, END = "<!-- benchmarks:start -->", "<!-- benchmarks:end -->"
+
+
+def table(results: dict) -> str:
+    """The Markdown of one results file."""
+    machine, rows = results["machine"], {row["name"]: row for row in results["rows"]}
+    lines = [
+        f"{machine['processor']}, {machine['processors']} processors, {machine['date']}, commit {machine['commit']}. Medians of "
+        "interleaved pairs; a ratio is the peer's time divided by gpuinit's, with its least and greatest value.",
+        "",
+        "| work (2^26 elements into touched memory, one thread on each side) | gpuinit, G/s | peer | ratio |",
+        "| --- | --- | --- | --- |",
+    ]
+    calls = ["", "| one call, everything compiled, one thread | gpuinit, us | peer | ratio |", "| --- | --- | --- | --- |"]
+    whole = ["", "| all processors | gpuinit, G/s | per cent of a constant fill |", "| --- | --- | --- |"]
+    for name, row in rows.items():
+        kind, case = re.match(r"test_(\w+?)(?:\[(.*)\])?$", name).groups()
+        for peer, figures in ((k, v) for k, v in row.items() if isinstance(v, dict)):
+            ratio = f"{figures['ratio']:.2f} ({figures['least']:.2f} .. {figures['most']:.2f})"
+            if kind == "one_thread":
+                lines.append(f"| {case.replace('-', ', ').replace('_', ' ')} | {row['G/s']:.2f} | {peer} | {ratio} |")
+            elif kind == "small_call":
+                calls.append(f"| {case.replace('_', ' ').replace('-', ', n = ')} | {row['us a call']:.1f} | {peer} | {ratio} |")
+            elif kind == "all_threads":
+                whole.append(f"| {case.replace('-', ', ').replace('_', ' ')} | {row['G/s']:.2f} | {100 * figures['ratio']:.0f} |")
+            elif kind == "new_tensor":
+                lines.append(f"| a new normal tensor, all processors | {row['G/s']:.2f} | {peer} | {ratio} |")
+    started = [f"{case}: {row['ms a process']:.0f} ms" for case, row in ((n[13:-1], r) for n, r in rows.items() if "test_process" in n)]
+    return "\n".join([*lines, *whole, *calls, "", f"Whole processes: {'; '.join(started)}."])
+
+
+def main() -> None:
+    """Replace the block between README's markers."""
+    results = json.loads((ROOT / "benchmarks/results/cpu.json").read_text())
+    readme = ROOT / "README.md"
+    before, rest = readme.read_text().split(START)
+    readme.write_text(f"{before}{START}\n{table(results)}\n{END}{rest.split(END)[1]}")
+
+
+if __name__ == "__main__":
+    main()
