@@ -48,6 +48,15 @@ def numpy_peer(name: str, dtype: str) -> dict[str, Any]:
     return {f"numpy SFC64 {name}": lambda: draw(out=out, dtype=dtype)}
 
 
+def jax_peer() -> dict[str, Any]:
+    try:
+        import jax
+    except ImportError:
+        return {}
+    draw = jax.jit(lambda key: jax.random.normal(key, (SIZE,)))
+    return {f"jax {jax.__version__} random.normal, jitted": lambda: draw(jax.random.key(1)).block_until_ready()}
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_one_thread(benchmark: Any, one_thread: None, case: str) -> None:
     initializer, dtype = CASES[case]
@@ -79,4 +88,4 @@ def test_new_tensor(benchmark: Any) -> None:
     torch.set_num_threads(gpuinit.get_num_threads())
     initializer = CASES["normal-float32"][0]
     peers = {"torch.empty().normal_()": lambda: torch.empty(SIZE).normal_()}
-    interleaved(benchmark, lambda: initializer((SIZE,)), peers, SIZE)
+    interleaved(benchmark, lambda: initializer((SIZE,)), peers | jax_peer(), SIZE)

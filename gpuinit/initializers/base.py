@@ -68,7 +68,7 @@ class Initializer:
         """
         logical = checked_shape(shape)
         kind = dtypes.canonical(dtype)
-        law = self._law(logical, kind)
+        law = self.law(logical, kind)
         region = Region.of(self.output_shape(logical), block, rows)
         backend = backends.select(device)
         out = backend.empty(region.counts, kind)
@@ -94,7 +94,7 @@ class Initializer:
         if shape is None and (block is not None or rows is not None):
             raise ValueError("fill: shape= is required with block= or rows=; it is the logical tensor's, not out's")
         logical = checked_shape(out.shape if shape is None else shape)
-        law = self._law(logical, kind)
+        law = self.law(logical, kind)
         region = Region.of(self.output_shape(logical), block, rows)
         if tuple(out.shape) != region.counts:
             raise ValueError(f"out has shape {tuple(out.shape)}, and the part to fill has shape {region.counts}")
@@ -118,8 +118,12 @@ class Initializer:
         arguments = ", ".join(f"{name}={reprlib.repr(value)}" for name, value in self.get_config().items())
         return f"{type(self).__name__}({arguments})"
 
-    def _law(self, shape: tuple[int, ...], dtype: Any) -> Any:
-        """What a backend fills with: the sampler of a distribution, or a structure as it is."""
+    def law(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """What a backend fills with: the sampler of a distribution in the dtype, or a structure as it is.
+
+        Raises:
+            ValueError: what a call would raise for this shape and dtype; nothing is made, and no key drawn.
+        """
         law = self.distribution(shape)
         if _is_random(law) and not dtypes.is_random(dtype):
             raise ValueError(

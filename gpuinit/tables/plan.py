@@ -180,7 +180,7 @@ def _job(name: str, path: Path, form: Format, choice: _Choice, key: Key, shape: 
     kind = dtypes.canonical(choice.dtype)
     form.check(kind)
     job = Job(name, path, form, _initializer(choice, key), shape, kind)
-    match job.initializer._law(shape, kind):
+    match job.initializer.law(shape, kind):
         case Constant(value=value) | Diagonal(gain=value) | Fourier(window=value) | Haar(gain=value):
             cast(value, kind)  # refuses what the dtype cannot hold, as a sampler did already
     return job
