@@ -62,9 +62,7 @@ def test_one_thread(benchmark: Any, one_thread: None, case: str) -> None:
     initializer, dtype = CASES[case]
     out, name = touched(dtype), case.split("-")[0]
     rounds = 5 if name == "truncated_normal" else 7
-    interleaved(
-        benchmark, lambda: initializer.fill(out), torch_peer(name, dtype) | numpy_peer(name, dtype), SIZE, rounds
-    )
+    interleaved(benchmark, lambda: initializer.fill(out), torch_peer(name, dtype) | numpy_peer(name, dtype), SIZE, rounds)
     assert abs(float(out[: 2**20].astype(np.float32).mean())) < 0.01
 
 

@@ -23,7 +23,9 @@ def seconds(work: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def interleaved(benchmark: Any, ours: Callable[[], Any], peers: dict[str, Callable[[], Any]], size: int, rounds: int = 7) -> float:
+def interleaved(
+    benchmark: Any, ours: Callable[[], Any], peers: dict[str, Callable[[], Any]], size: int, rounds: int = 7
+) -> float:
     """Time `ours` with pytest-benchmark, each peer once before every round, and note rates and the median of the ratios.
 
     Args:

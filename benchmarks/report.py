@@ -34,7 +34,9 @@ def table(results: dict) -> str:
                 whole.append(f"| {case.replace('-', ', ').replace('_', ' ')} | {row['G/s']:.2f} | {100 * figures['ratio']:.0f} |")
             elif kind == "new_tensor":
                 lines.append(f"| a new normal tensor, all processors | {row['G/s']:.2f} | {peer} | {ratio} |")
-    started = [f"{case}: {row['ms a process']:.0f} ms" for case, row in ((n[13:-1], r) for n, r in rows.items() if "test_process" in n)]
+    started = [
+        f"{case}: {row['ms a process']:.0f} ms" for case, row in ((n[13:-1], r) for n, r in rows.items() if "test_process" in n)
+    ]
     return "\n".join([*lines, *whole, *calls, "", f"Whole processes: {'; '.join(started)}."])
 
 
