@@ -17,20 +17,18 @@ import numpy as np
 from gpuinit.kernels import narrow as rounding
 from gpuinit.kernels import numba_source, quantiles  # noqa: F401  (teaches Numba the source)
 from gpuinit.kernels.cache import compile_once, named
+from gpuinit.kernels.cpu_draw import PADDING, draw
 from gpuinit.kernels.numba_primitives import teach
-from gpuinit.kernels.philox import philox
 from gpuinit.kernels.primitives import clamp, fma, select
 from numba import carray, njit
 from numba.core import types
 from numba.extending import intrinsic
 from numba.np.numpy_support import from_dtype
 
-__all__ = ["compiled_fill", "draw", "draw_same_high_word", "pointer", "store", "store_strided"]
+__all__ = ["compiled_fill", "pointer", "store", "store_strided"]
 
-COUNTERS = 512
+COUNTERS = 480
 BLOCK = 64
-LOW = np.uint64(0xFFFFFFFF)
-HALF = np.uint64(32)
 
 _QUANTILES = {
     ("unit", 32): (quantiles.unit_depth, quantiles.unit_central, quantiles.unit_tail),
@@ -69,35 +67,12 @@ def store(typingctx: Any, address: Any, value: Any) -> Any:
     return types.void(address, value), generate
 
 
-def draw(words: Any, first: Any, count: Any, key: Any) -> None:
-    """The words of the counters first, first + 1, ...: two uint64 each, the lower word in the lower half.
-
-    In a little-endian memory they are the four 32-bit words in order.
-    """
-    low = first & LOW
-    before_carry = min(count, np.int64(np.uint64(2**32) - low))
-    draw_same_high_word(words, low, first >> HALF, before_carry, key)
-    if before_carry < count:
-        draw_same_high_word(words[2 * before_carry :], np.uint64(0), (first >> HALF) + np.uint64(1), count - before_carry, key)
-
-
-def draw_same_high_word(words: Any, low: Any, high: Any, count: Any, key: Any) -> None:
-    """As `draw` for counters that share their upper word: what depends on it alone is computed once."""
-    seed0, seed1, stream0, stream1 = key[0] & LOW, key[1] & LOW, key[2] & LOW, key[3] & LOW
-    for c in range(count):
-        w0, w1, w2, w3 = philox((low + np.uint64(c)) & LOW, high & LOW, stream0, stream1, seed0, seed1)
-        words[2 * c] = (w1 << HALF) | w0
-        words[2 * c + 1] = (w3 << HALF) | w2
-
-
 def store_strided(address: Any, stride: Any, tile: Any, count: Any) -> None:
     """Copy a tile's first elements to addresses `stride` bytes apart."""
     for e in range(count):
         store(address + e * stride, tile[e])
 
 
-teach(draw)
-teach(draw_same_high_word)
 teach(store_strided)
 
 
@@ -170,7 +145,7 @@ def compiled_fill(quantile: str, storage: str, paired: bool) -> Any:
         reals: Any,
         integers: Any,
     ) -> None:
-        pairs = np.zeros(2 * COUNTERS + BLOCK, np.uint64)
+        pairs = np.zeros(2 * COUNTERS + max(BLOCK, PADDING), np.uint64)
         words = pairs.view(word)
         tile = np.empty(tile_size + BLOCK, stored)
         deep = np.empty(tile_size // BLOCK + 1, np.int32)

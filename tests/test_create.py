@@ -461,7 +461,12 @@ def test_an_error_while_writing_or_making_leaves_nothing(
 
 
 def started(arguments: list[str], folder: Path, until: Callable[[], bool]) -> subprocess.Popen[str]:
-    process = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # where the tests run in the background, the shell lets Ctrl-C be ignored, and children inherit that
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
     deadline = time.monotonic() + 60
     while not until():
         assert process.poll() is None, process.communicate()
