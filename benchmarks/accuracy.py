@@ -23,12 +23,12 @@ from typing import Any
 import mpmath
 import numba
 import numpy as np
-from gpuinit.kernels import numba_source, quantiles  # noqa: F401  (teaches Numba the source)
-from gpuinit.kernels.primitives import bits, both, fma, polynomial, unbits
 from numba import njit
 
 from gpuinit import sampler
 from gpuinit.gaussian import central_mass, upper_tail
+from gpuinit.kernels import numba_source, quantiles  # noqa: F401  (teaches Numba the source)
+from gpuinit.kernels.primitives import bits, both, fma, polynomial, unbits
 
 RESULTS = Path(__file__).parent / "results" / "accuracy.json"
 LAWS = {"normal": math.inf, "normal truncated at +-2": 2.0}

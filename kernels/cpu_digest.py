@@ -12,11 +12,12 @@ import functools
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba.core import types
+from numba.np.numpy_support import from_dtype
+
 from gpuinit.kernels import numba_source  # noqa: F401  (teaches Numba the primitives)
 from gpuinit.kernels.cache import compile_once
 from gpuinit.kernels.primitives import unbits
-from numba.core import types
-from numba.np.numpy_support import from_dtype
 
 __all__ = ["compiled_digest", "covers"]
 

@@ -1,9 +1,9 @@
 """Compiled CPU fills: one kernel for any part of a tensor, specialized for each quantile and element type.
 
 Formula: value = cast(clamp(fma(scale, quantile(word(key, i)), location), low, high)), i the element's linear index.
-Map: a selection is a sequence of runs, consecutive elements of the logical tensor. A run goes through a tile: 256
-counters are drawn
-into words, then the words become values in blocks of 64; only a block that holds a word of the tail is gone over again.
+Map: a selection is a sequence of runs, consecutive elements of the logical tensor. A run goes through a tile: 480 counters
+are drawn into words, then the words become values, a bundle of vector registers at a time. Only a bundle that holds a word of
+the tail is gone over again.
 Deterministic: every value depends on its index alone; how the work is cut into calls does not matter.
 """
 
@@ -14,21 +14,22 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from gpuinit.kernels import narrow as rounding
-from gpuinit.kernels import numba_source, quantiles  # noqa: F401  (teaches Numba the source)
-from gpuinit.kernels.cache import compile_once, named
-from gpuinit.kernels.cpu_draw import PADDING, draw
-from gpuinit.kernels.numba_primitives import teach
-from gpuinit.kernels.primitives import clamp, fma, select
 from numba import carray, njit
 from numba.core import types
 from numba.extending import intrinsic
 from numba.np.numpy_support import from_dtype
 
+from gpuinit.kernels import narrow as rounding
+from gpuinit.kernels import numba_source, quantiles  # noqa: F401  (teaches Numba the source)
+from gpuinit.kernels.cache import compile_once, named
+from gpuinit.kernels.cpu_draw import PADDING, draw
+from gpuinit.kernels.numba_lanes import BUNDLE, alternate, any_lane, lanes_of, load_lanes, store_lanes
+from gpuinit.kernels.numba_primitives import teach
+from gpuinit.kernels.primitives import clamp, fma, select
+
 __all__ = ["compiled_fill", "pointer", "store", "store_strided"]
 
 COUNTERS = 480
-BLOCK = 64
 
 _QUANTILES = {
     ("unit", 32): (quantiles.unit_depth, quantiles.unit_central, quantiles.unit_tail),
@@ -93,16 +94,15 @@ def compiled_fill(quantile: str, storage: str, paired: bool) -> Any:
     has_tail = quantile != "unit"
     per_counter = 2 if wide else 4
     tile_size = COUNTERS * per_counter
+    block_size = BUNDLE * lanes_of(from_dtype(np.dtype(word)))
     itemsize = np.dtype(stored).itemsize
 
-    def finish(x: Any, position: Any, reals: Any) -> Any:
+    def finish(x: Any, frame: Any) -> Any:
+        scale, even, odd, low, high, odd_low, odd_high = frame
         if paired:
-            first_part = (position & 1) == 0
-            x = fma(x, reals[0], select(first_part, reals[1], reals[2]))
-            x = clamp(x, select(first_part, reals[3], reals[5]), select(first_part, reals[4], reals[6]))
-        else:
-            x = clamp(fma(x, reals[0], reals[1]), reals[3], reals[4])
-        return stored(narrow(x))
+            x = fma(x, scale, alternate(even, odd))
+            return narrow(clamp(x, alternate(low, odd_low), alternate(high, odd_high)))
+        return narrow(clamp(fma(x, scale, even), low, high))
 
     finish = njit(forceinline=True)(named(finish, f"{name}-finish"))
 
@@ -111,24 +111,18 @@ def compiled_fill(quantile: str, storage: str, paired: bool) -> Any:
         c = (reals[7], reals[8], reals[9], reals[10], reals[11], reals[12], reals[13])
         k = (integers[0], integers[1], integers[2])
         for block in range(blocks):
-            chosen = words[skip + block * BLOCK :]  # slices, because LLVM vectorizes an index that starts at zero
-            target = out[block * BLOCK :]
-            count = np.int32(0)
-            for e in range(BLOCK):
-                depth = depth_of(chosen[e], c, k)
-                if has_tail:
-                    count += np.int32(depth > c[5])
-                target[e] = finish(central(chosen[e], depth, c, k), skip + e, frame)
-            deep[block] = count
+            word = load_lanes(words, skip + block * block_size)
+            depth = depth_of(word, c, k)
+            if has_tail:
+                deep[block] = any_lane(depth > c[5])
+            store_lanes(out, block * block_size, finish(central(word, depth, c, k), frame))
         if has_tail:  # a loop of its own, because constants stay in registers where no rare branch stands between
             for block in range(blocks):
-                if deep[block] > 0:
-                    chosen = words[skip + block * BLOCK :]
-                    target = out[block * BLOCK :]
-                    for e in range(BLOCK):
-                        depth = depth_of(chosen[e], c, k)
-                        x = select(depth > c[5], tail(chosen[e], depth, c, k), central(chosen[e], depth, c, k))
-                        target[e] = finish(x, skip + e, frame)
+                if deep[block]:
+                    word = load_lanes(words, skip + block * block_size)
+                    depth = depth_of(word, c, k)
+                    x = select(depth > c[5], tail(word, depth, c, k), central(word, depth, c, k))
+                    store_lanes(out, block * block_size, finish(x, frame))
 
     evaluate = njit(named(evaluate, f"{name}-evaluate"))
 
@@ -145,10 +139,10 @@ def compiled_fill(quantile: str, storage: str, paired: bool) -> Any:
         reals: Any,
         integers: Any,
     ) -> None:
-        pairs = np.zeros(2 * COUNTERS + max(BLOCK, PADDING), np.uint64)
+        pairs = np.zeros(2 * COUNTERS + max(block_size, PADDING), np.uint64)
         words = pairs.view(word)
-        tile = np.empty(tile_size + BLOCK, stored)
-        deep = np.empty(tile_size // BLOCK + 1, np.int32)
+        tile = np.empty(tile_size + block_size, stored)
+        deep = np.empty(tile_size // block_size + 1, np.bool_)
         position = first
         while position < last:
             run = position // length
@@ -170,11 +164,11 @@ def compiled_fill(quantile: str, storage: str, paired: bool) -> Any:
             while wanted > 0:
                 here = min(tile_size - skip, wanted)
                 draw(pairs, counter, (skip + here + per_counter - 1) // per_counter, key)
-                if stride == itemsize and here % BLOCK == 0:
+                if stride == itemsize and here % block_size == 0:
                     out = carray(pointer(target, tile), (here,))
-                    evaluate(out, words, skip, here // BLOCK, deep, reals, integers)
+                    evaluate(out, words, skip, here // block_size, deep, reals, integers)
                 else:
-                    evaluate(tile, words, skip, (here + BLOCK - 1) // BLOCK, deep, reals, integers)
+                    evaluate(tile, words, skip, (here + block_size - 1) // block_size, deep, reals, integers)
                     store_strided(target, stride, tile, here)
                 target += here * stride
                 counter += np.uint64((skip + here) // per_counter)

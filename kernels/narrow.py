@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from gpuinit.kernels.primitives import add, bits, both, either, select, shift_right, subtract, unbits
 
 __all__ = ["as_is", "to_bfloat16", "to_float8_e4m3fn", "to_float8_e5m2", "to_float16"]

@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gpuinit.kernels import primitives
-from numba.core import types
+from llvmlite import ir
+from numba.core import cgutils, types
 from numba.core.errors import TypingError
 from numba.extending import intrinsic, overload
+
+from gpuinit.kernels import primitives
+from gpuinit.kernels.numba_lanes import Lanes, each_register, pack
 
 __all__ = ["teach"]
 
@@ -21,13 +24,13 @@ _FLOAT = {types.uint32: types.float32, types.uint64: types.float64}
 _UNSIGNED = {real: unsigned for unsigned, real in _FLOAT.items()}
 
 
-def teach(function: Callable[..., Any], inline: str = "never") -> None:
+def teach(function: Callable[..., Any]) -> None:
     """Make a plain function of the Python source callable from compiled code."""
 
     def implementation(*args: Any) -> Any:
         return function
 
-    overload(function, {"forceinline": True}, strict=False, inline=inline, target="generic")(implementation)
+    overload(function, {"forceinline": True}, strict=False, target="generic")(implementation)
 
 
 def _define(primitive: Callable[..., Any], result: Callable[..., Any], emit: Callable[..., Any]) -> None:
@@ -36,12 +39,21 @@ def _define(primitive: Callable[..., Any], result: Callable[..., Any], emit: Cal
 
     def build(arguments: tuple[Any, ...]) -> Any:
         given = tuple(types.unliteral(argument) for argument in arguments)
-        returned = result(*given)
+        bundles = [kind for kind in given if isinstance(kind, Lanes)]
+        returned = result(*(kind.element if isinstance(kind, Lanes) else kind for kind in given))
         if returned is None:
             raise TypingError(f"{primitive.__name__} is not defined for {', '.join(map(str, given))}")
+        if bundles:
+            returned = bundles[0].of(returned)
 
         def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            return emit(builder, context.get_value_type(returned), *values)
+            if not bundles:
+                return emit(builder, context.get_value_type(returned), *_unpacked(builder, given, values))
+            register = context.get_value_type(returned).element
+            arguments = each_register(builder, bundles[0], given, values)
+            if primitive is primitives.polynomial:
+                return pack(builder, _horner_side_by_side(builder, *arguments))
+            return pack(builder, [emit(builder, register, *one) for one in zip(*arguments, strict=True)])
 
         return returned(*given), generate
 
@@ -71,21 +83,39 @@ def _same_float(a: Any, *others: Any) -> Any:
 
 
 def _call(name: str) -> Callable[..., Any]:
+    """Code that calls an LLVM intrinsic of one type, for values or registers."""
+
     def emit(builder: Any, kind: Any, *values: Any) -> Any:
-        return builder.call(builder.module.declare_intrinsic(name, [kind]), values)
+        kind = values[0].type
+        width = f"v{kind.count}" if isinstance(kind, ir.VectorType) else ""
+        element = kind.element if width else kind
+        suffix = f"{width}{'f32' if isinstance(element, ir.FloatType) else 'f64'}"
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * len(values)), f"{name}.{suffix}")
+        return builder.call(function, values)
 
     return emit
 
 
-def _fma(builder: Any, kind: Any, a: Any, b: Any, c: Any) -> Any:
-    return builder.fma(a, b, c)
+_fma = _call("llvm.fma")
+
+
+def _unpacked(builder: Any, kinds: tuple[Any, ...], values: Any) -> list[Any]:
+    """The values, a tuple as the list of its own."""
+    return [
+        [builder.extract_value(value, place) for place in range(kind.count)] if isinstance(kind, types.UniTuple) else value
+        for kind, value in zip(kinds, values, strict=True)
+    ]
 
 
 def _horner(builder: Any, kind: Any, coefficients: Any, x: Any) -> Any:
-    total = builder.extract_value(coefficients, 0)
-    for degree in range(1, coefficients.type.count):
-        total = builder.fma(total, x, builder.extract_value(coefficients, degree))
-    return total
+    return _horner_side_by_side(builder, coefficients, [x])[0]
+
+
+def _horner_side_by_side(builder: Any, coefficients: list[Any], xs: list[Any]) -> list[Any]:
+    totals = [coefficients[0]] * len(xs)
+    for coefficient in coefficients[1:]:
+        totals = [_fma(builder, None, total, x, coefficient) for total, x in zip(totals, xs, strict=True)]
+    return totals
 
 
 _define(primitives.polynomial, lambda coefficients, x: x if x in _UNSIGNED and coefficients.dtype == x else None, _horner)

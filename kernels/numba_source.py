@@ -1,19 +1,17 @@
-"""Teaches Numba the Python source of the stream: Philox, the quantiles and the rounding."""
+"""Teaches Numba the Python source of the stream: the quantiles and the rounding."""
 
 from __future__ import annotations
 
 import inspect
 
-from gpuinit.kernels import narrow, primitives, quantiles
-from gpuinit.kernels.numba_primitives import teach
-from gpuinit.kernels.philox import philox
 from numba.core import types
 from numba.extending import overload
 
+from gpuinit.kernels import narrow, primitives, quantiles
+from gpuinit.kernels.numba_primitives import teach
+
 __all__: list[str] = []
 
-# A tuple that crosses a call stops LLVM's vectorizer, so Philox is inlined before LLVM sees it.
-teach(philox, inline="always")
 teach(primitives.clamp)
 for _module in (quantiles, narrow):
     for _function in vars(_module).values():
@@ -25,9 +23,10 @@ FLOAT32, FLOAT64 = quantiles.FLOAT32, quantiles.FLOAT64
 
 
 def _format_by_type(x):  # type: ignore[no-untyped-def]  # Numba compares this signature with the implementation's
-    if types.unliteral(x) in (types.float32, types.uint32):
+    element = getattr(x, "element", types.unliteral(x))  # of a bundle of registers
+    if element in (types.float32, types.uint32):
         return lambda x: FLOAT32
-    if types.unliteral(x) in (types.float64, types.uint64):
+    if element in (types.float64, types.uint64):
         return lambda x: FLOAT64
     return None
 

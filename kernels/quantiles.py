@@ -20,6 +20,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+
 from gpuinit.kernels import coefficients
 from gpuinit.kernels.primitives import (
     add,

@@ -17,11 +17,11 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
-from gpuinit.kernels import quantiles
 from scipy import special
 
 from gpuinit import sampler
 from gpuinit.backends import specification
+from gpuinit.kernels import quantiles
 from gpuinit.sampler import Sampler
 
 Array = np.ndarray[Any, Any]

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import LAWS, WAYS, drawn, poisoned, same_bits
-from gpuinit.kernels import cache
-from gpuinit.kernels.cpu_fill import compiled_fill
 
 import gpuinit
 from gpuinit.backends import cpu, threads
+from gpuinit.kernels import cache
+from gpuinit.kernels.cpu_fill import compiled_fill
 from gpuinit.key import Key
 from gpuinit.region import Region
 

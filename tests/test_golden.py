@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 import reimplementation
 from conftest import drawn
-from gpuinit.kernels.philox import philox
 
 import gpuinit
 from gpuinit import dtypes
 from gpuinit.backends import specification
 from gpuinit.distributions import Distribution, Normal, TruncatedNormal, Uniform
 from gpuinit.hashing import element_hash
+from gpuinit.kernels.philox import philox
 from gpuinit.key import Key
 from gpuinit.region import Region
 

@@ -29,7 +29,7 @@ ROOT = Path(__file__).parent.parent
 
 LAYERS = {
     "arithmetic": "version kernels kernels.coefficients kernels.primitives kernels.philox kernels.quantiles kernels.narrow",
-    "compiled kernels": "kernels.cache kernels.numba_primitives kernels.numba_source kernels.*",
+    "compiled kernels": "kernels.cache kernels.numba_lanes kernels.numba_primitives kernels.numba_source kernels.cpu_draw kernels.*",
     "values": "key dtypes region gaussian sampler distributions structures arrays",
     "backends": "backends.* backends",
     "initializers": "arguments fans initializers.base initializers.* registry initializers",
