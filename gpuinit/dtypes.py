@@ -74,8 +74,8 @@ def canonical(dtype: Any) -> np.dtype[Any]:
 
 @functools.lru_cache(maxsize=256)
 def _canonical(dtype: Any) -> np.dtype[Any]:
-    if isinstance(dtype, str):
-        name = dtype
+    if isinstance(dtype, str) and dtype.removeprefix("torch.") in (*_BY_NAME, *_ALIASES):
+        name = dtype.removeprefix("torch.")
     elif dtype is float:
         name = "float32"
     elif str(dtype).startswith("torch."):

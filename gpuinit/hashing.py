@@ -19,11 +19,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gpuinit.backends import digest
+from gpuinit.kernels.mixing import BITS_FACTOR, INDEX_FACTOR
 
 __all__ = ["Digest", "Measure", "element_hash", "measure"]
-
-INDEX_FACTOR = 0x9E3779B97F4A7C15
-BITS_FACTOR = 0xD6E8FEB86659FD93
 
 _MASK = 2**64 - 1
 _CHUNK = 1 << 13

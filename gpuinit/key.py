@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
 import os
-import threading
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["CONTRACT", "Key", "SeedGenerator", "check_contract", "integer", "random_seed", "word64"]
+__all__ = ["CONTRACT", "Key", "SeedGenerator", "check_contract", "integer", "random_seed", "shown", "word64"]
 
 CONTRACT = 1
 """The version of the stream contract (docs/stream.md) that this release implements; the only one there is."""
@@ -80,20 +80,21 @@ class SeedGenerator:
     Args:
         seed: None (one seed from the operating system), an integer in 0 .. 2^64 - 1, or a Key.
 
-    Draw 0 is `Key(seed)` itself, so the first tensor equals that of the int seed; draw n folds n in. Threads may share one.
+    Draw 0 is `Key(seed)` itself, so the first tensor equals that of the int seed; draw n folds n in. Threads may share
+    one. A copy, pickled or not, and a forked child go on from the count there was; they draw what the original draws.
     """
 
     def __init__(self, seed: int | Key | None = None) -> None:
         self.key = seed if isinstance(seed, Key) else Key(random_seed() if seed is None else seed)
-        self._draws = 0
-        self._lock = threading.Lock()
+        self._numbers = itertools.count()  # next() is atomic; a lock that another thread holds would stay locked in a fork
+
+    @property
+    def _draws(self) -> int:
+        return int(repr(self._numbers).removeprefix("count(").removesuffix(")"))  # the one way to look without drawing
 
     def next_key(self) -> Key:
         """The key of the next draw."""
-        with self._lock:
-            number = self._draws
-            self._draws += 1
-        return self.key.draw(number)
+        return self.key.draw(next(self._numbers))
 
     def get_config(self) -> dict[str, int]:
         """The configuration it starts from: a copy made from it draws from the beginning, as in Keras."""
@@ -116,8 +117,8 @@ class SeedGenerator:
         return self.key, self._draws
 
     def __setstate__(self, state: tuple[Key, int]) -> None:
-        self.key, self._draws = state
-        self._lock = threading.Lock()
+        self.key, draws = state
+        self._numbers = itertools.count(draws)
 
 
 def random_seed() -> int:
@@ -129,7 +130,7 @@ def word64(value: Any, name: str) -> int:
     """`value` as an int in 0 .. 2^64 - 1, or an error that names the argument."""
     number = integer(value, name)
     if not 0 <= number < _WORD64:
-        raise ValueError(f"{name}={number} is out of range: it must be an integer in 0 .. 2^64 - 1")
+        raise ValueError(f"{name}={shown(number)} is out of range: it must be an integer in 0 .. 2^64 - 1")
     return number
 
 
@@ -141,6 +142,13 @@ def integer(value: Any, name: str) -> int:
         return operator.index(value)
     except TypeError:
         raise TypeError(f"{name}={value!r} is not an integer") from None
+
+
+def shown(number: int) -> str:
+    """An integer for a message: its digits, or about how large it is (Python refuses to write thousands of digits)."""
+    if number.bit_length() <= 256:
+        return str(number)
+    return f"about {'-' if number < 0 else ''}10^{round(number.bit_length() * 0.30103)}"
 
 
 def check_contract(config: dict[str, Any]) -> None:

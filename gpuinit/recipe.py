@@ -40,21 +40,37 @@ class Recipe:
         """The recipe of `initializer(shape, dtype)`.
 
         Raises:
-            ValueError: its seed is a SeedGenerator, whose draws no single key describes.
+            ValueError: its seed is a SeedGenerator, whose draws no single key describes; or it draws, and is of a class that
+                cannot be given the key as `seed`; or what a call raises for this shape and dtype.
+            TypeError: it overrides `__call__` alone, so that nobody knows what it draws from.
         """
-        seed = getattr(initializer, "seed", None)
-        if isinstance(seed, SeedGenerator):
-            raise ValueError("seed is a SeedGenerator, which draws a new key at every call; a recipe needs an integer or a Key")
-        key = seed if seed is None or isinstance(seed, Key) else Key(seed)
+        logical, kind = checked_shape(shape), dtypes.canonical(dtype)
+        key = _key(initializer, initializer.law(logical, kind))
         config = dict(registry.serialize(initializer))
         config["config"] = {name: value for name, value in config["config"].items() if name != "seed"}
-        return cls(config, key, checked_shape(shape), dtypes.canonical(dtype).name)
+        recipe = cls(config, key, logical, kind.name)
+        if key is not None:
+            recipe._check_seed(type(initializer))
+        return recipe
+
+    def _check_seed(self, kind: type[Initializer]) -> None:
+        """Refuse (ValueError) a class that, made of the config and the key, does not draw from the key."""
+        try:
+            source = self.initializer({kind.__name__: kind}).key_source()
+            problem = f"its calls then draw from {source!r}"
+        except (TypeError, ValueError) as error:
+            source, problem = None, str(error)
+        if source != self.key:
+            raise ValueError(
+                f"{kind.__name__} draws from a key, so its recipe needs a constructor that takes `seed`, as that of "
+                f"gpuinit.RandomInitializer does, and draws from it: {problem}"
+            )
 
     def initializer(self, custom_objects: Mapping[str, Any] | None = None) -> Initializer:
         """The initializer, seeded with the key; `custom_objects` names the user's own classes, as for `deserialize`."""
         config = dict(self.config.get("config", {}))
         if self.key is not None:
-            config["seed"] = {"class_name": "Key", "config": self.key.get_config()}
+            config["seed"] = self.key
         made: Initializer = registry.deserialize({**self.config, "config": config}, custom_objects=custom_objects)
         return made
 
@@ -82,3 +98,13 @@ class Recipe:
         key = None if data["key"] is None else Key.from_config(data["key"])
         shape, dtype = checked_shape(tuple(data["shape"])), dtypes.canonical(data["dtype"]).name
         return cls(dict(data["initializer"]), key, shape, dtype, str(data["gpuinit"]), data["contract"])
+
+
+def _key(initializer: Initializer, law: Any) -> Key | None:
+    """The key that a call draws from, None if its law draws nothing."""
+    if not getattr(law, "random", True):
+        return None
+    source = initializer.key_source()
+    if isinstance(source, SeedGenerator):
+        raise ValueError("seed is a SeedGenerator, which draws a new key at every call; a recipe needs an integer or a Key")
+    return source

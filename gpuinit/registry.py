@@ -17,7 +17,7 @@ import numpy as np
 from gpuinit.initializers import base, constant, orthogonal, random, stft, variance_scaling
 from gpuinit.key import CONTRACT, check_contract
 
-__all__ = ["deserialize", "get", "serialize"]
+__all__ = ["deserialize", "get", "names", "serialize"]
 
 _MODULES = (constant, orthogonal, random, stft, variance_scaling)
 _CLASSES = {
@@ -49,6 +49,11 @@ _BY_NAME = {
     **{_snake_case(name): kind for name, kind in _CLASSES.items()},
     **{alias: _CLASSES[name] for alias, name in _ALIASES.items()},
 }
+
+
+def names() -> list[str]:
+    """The snake_case names of the built-in initializers, sorted; the base class and the aliases are not among them."""
+    return sorted(_snake_case(name) for name, kind in _CLASSES.items() if kind is not base.Initializer)
 
 
 class _Array(constant.Constant):

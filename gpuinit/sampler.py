@@ -7,6 +7,7 @@ They are computed in decimal to 90 digits or in correctly rounded float64, so th
 
 from __future__ import annotations
 
+import cmath
 import functools
 import math
 from dataclasses import dataclass
@@ -46,6 +47,8 @@ class Sampler:
 @functools.lru_cache(maxsize=1024, typed=True)
 def uniform(dtype: np.dtype[Any], low: float, high: float) -> Sampler:
     """Uniform on [low, high), a complex dtype's parts alike."""
+    if not (math.isfinite(low) and math.isfinite(high) and low <= high):
+        raise ValueError(f"Uniform(low={low}, high={high}): both must be finite, and low <= high")
     low, high = low + 0.0, high + 0.0  # -0.0 means 0.0
     if low == high:
         return _constant(dtype, (low, low))
@@ -75,6 +78,10 @@ def normal(dtype: np.dtype[Any], mean: complex, std: float) -> Sampler:
 @functools.lru_cache(maxsize=1024, typed=True)
 def truncated_normal(dtype: np.dtype[Any], mean: complex, std: float, lower: float, upper: float) -> Sampler:
     """Normal(mean, std) on mean + lower std .. mean + upper std; a complex dtype's parts with their own std."""
+    if not lower <= upper or lower == math.inf or upper == -math.inf:
+        raise ValueError(
+            f"truncation to lower={lower}, upper={upper}: lower <= upper is needed, and one of them finite or both infinite"
+        )
     if lower == -math.inf and upper == math.inf:
         return normal(dtype, mean, std)
     lower, upper = lower + 0.0, upper + 0.0  # -0.0 means 0.0
@@ -153,6 +160,8 @@ def _constant(dtype: np.dtype[Any], value: tuple[float, ...]) -> Sampler:
 
 def _parts(dtype: np.dtype[Any], mean: complex, std: float) -> tuple[tuple[float, float], float]:
     """The means of both parts and the std of each."""
+    if not (cmath.isfinite(mean) and math.isfinite(std) and std >= 0):
+        raise ValueError(f"a normal of mean={mean} and std={std}: both must be finite, and std >= 0")
     is_complex = dtypes.component(dtype) != dtype
     if isinstance(mean, complex) and not is_complex:
         raise ValueError(f"mean={mean!r} is complex, and dtype={dtype.name} is not")

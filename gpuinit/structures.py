@@ -7,14 +7,23 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from gpuinit import arrays, dtypes
+
 __all__ = ["Constant", "Diagonal", "Fourier", "Haar", "Structure"]
 
 
 class Structure:
-    """A tensor that is not drawn element by element; each backend has a writer for each kind."""
+    """A tensor that is not drawn element by element; each backend has a writer for each kind.
+
+    `random`: whether it has a key. `divisible`: whether a block of it can be made without making the whole.
+    """
 
     __slots__ = ()
     random: ClassVar[bool] = False
+    divisible: ClassVar[bool] = True
+
+    def check(self, dtype: np.dtype[Any]) -> None:
+        """Refuse (ValueError) a dtype that cannot hold the values; what is not refused can be written."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,6 +31,9 @@ class Constant(Structure):
     """One value everywhere, or an array broadcast to the tensor's shape."""
 
     value: Any
+
+    def check(self, dtype: np.dtype[Any]) -> None:
+        arrays.check(self.value, dtype)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +43,9 @@ class Diagonal(Structure):
     gain: float
     row: int
     column: int
+
+    def check(self, dtype: np.dtype[Any]) -> None:
+        arrays.check(self.gain, dtype)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,11 +58,22 @@ class Fourier(Structure):
     side: Literal["real", "imag"]
     window: np.ndarray[Any, Any]
 
+    def check(self, dtype: np.dtype[Any]) -> None:
+        if self.window.size:
+            most = max(float(self.window.max()), -float(self.window.min()))  # every value lies in [-most, most]
+            arrays.check(np.array([most, -most]), dtype)
+
 
 @dataclass(frozen=True, slots=True)
 class Haar(Structure):
     """`gain` times a Haar-distributed (semi-)orthogonal matrix of shape (prod(shape[:-1]), shape[-1])."""
 
     random: ClassVar[bool] = True
+    divisible: ClassVar[bool] = False
     gain: float
     method: Literal["auto", "qr", "svd"] = "auto"
+
+    def check(self, dtype: np.dtype[Any]) -> None:
+        most = dtypes.largest(dtypes.component(dtype))
+        if abs(self.gain) > most:
+            raise ValueError(f"dtype={dtype.name} cannot hold gain={self.gain}: its finite values run to +-{most:.6g}")

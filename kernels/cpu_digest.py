@@ -15,15 +15,18 @@ import numpy as np
 from numba.core import types
 from numba.np.numpy_support import from_dtype
 
-from gpuinit.kernels import numba_source  # noqa: F401  (teaches Numba the primitives)
+from gpuinit.kernels import (
+    mixing,
+    numba_source,  # noqa: F401  (teaches Numba the primitives)
+)
 from gpuinit.kernels.cache import compile_once
 from gpuinit.kernels.primitives import unbits
 
 __all__ = ["compiled_digest", "covers"]
 
 BLOCK = 4096
-INDEX_FACTOR = np.uint64(0x9E3779B97F4A7C15)
-BITS_FACTOR = np.uint64(0xD6E8FEB86659FD93)
+INDEX_FACTOR = np.uint64(mixing.INDEX_FACTOR)
+BITS_FACTOR = np.uint64(mixing.BITS_FACTOR)
 HALF = np.uint64(32)
 
 

@@ -13,7 +13,8 @@ import numpy as np
 from numba.core import types
 from numba.extending import intrinsic
 
-from gpuinit.kernels.numba_lanes import AVX512, Traced, count_up, each_register, lanes_of, pack, store_pairs
+from gpuinit.kernels.numba_lane_access import count_up, store_pairs
+from gpuinit.kernels.numba_lanes import AVX512, Traced, each_register, lanes_of, pack
 from gpuinit.kernels.numba_primitives import teach
 from gpuinit.kernels.philox import philox
 

@@ -23,7 +23,8 @@ from gpuinit.kernels import narrow as rounding
 from gpuinit.kernels import numba_source, quantiles  # noqa: F401  (teaches Numba the source)
 from gpuinit.kernels.cache import compile_once, named
 from gpuinit.kernels.cpu_draw import PADDING, draw
-from gpuinit.kernels.numba_lanes import BUNDLE, alternate, any_lane, lanes_of, load_lanes, store_lanes
+from gpuinit.kernels.numba_lane_access import alternate, load_lanes, store_lanes
+from gpuinit.kernels.numba_lanes import BUNDLE, any_lane, lanes_of
 from gpuinit.kernels.numba_primitives import teach
 from gpuinit.kernels.primitives import clamp, fma, select
 
@@ -31,14 +32,6 @@ __all__ = ["compiled_fill", "pointer", "store", "store_strided"]
 
 COUNTERS = 480
 
-_QUANTILES = {
-    ("unit", 32): (quantiles.unit_depth, quantiles.unit_central, quantiles.unit_tail),
-    ("unit", 64): (quantiles.unit_depth, quantiles.unit_central, quantiles.unit_tail),
-    ("symmetric", 32): (quantiles.symmetric_depth, quantiles.symmetric_central, quantiles.symmetric_tail32),
-    ("symmetric", 64): (quantiles.symmetric_depth, quantiles.symmetric_central, quantiles.symmetric_tail64),
-    ("interval", 32): (quantiles.interval_depth, quantiles.interval_central, quantiles.interval_tail),
-    ("interval", 64): (quantiles.interval_depth, quantiles.interval_central, quantiles.interval_tail),
-}
 _STORAGE: dict[str, tuple[Callable[..., Any], Any]] = {
     "float32": (rounding.as_is, np.uint32),
     "float64": (rounding.as_is, np.uint64),
@@ -88,7 +81,7 @@ def compiled_fill(quantile: str, storage: str, paired: bool) -> Any:
     """
     name = f"fill-{quantile}-{storage}-{'paired' if paired else 'single'}"
     wide = storage == "float64"
-    depth_of, central, tail = _QUANTILES[quantile, 64 if wide else 32]
+    depth_of, central, tail = quantiles.QUANTILES[quantile, 64 if wide else 32]
     narrow, stored = _STORAGE[storage]
     word, real = (np.uint64, np.float64) if wide else (np.uint32, np.float32)
     has_tail = quantile != "unit"
@@ -164,12 +157,13 @@ def compiled_fill(quantile: str, storage: str, paired: bool) -> Any:
             while wanted > 0:
                 here = min(tile_size - skip, wanted)
                 draw(pairs, counter, (skip + here + per_counter - 1) // per_counter, key)
-                if stride == itemsize and here % block_size == 0:
+                lead = skip & 1 if paired else 0  # a bundle begins with a real part
+                if stride == itemsize and here % block_size == 0 and lead == 0 and target % itemsize == 0:
                     out = carray(pointer(target, tile), (here,))
                     evaluate(out, words, skip, here // block_size, deep, reals, integers)
                 else:
-                    evaluate(tile, words, skip, (here + block_size - 1) // block_size, deep, reals, integers)
-                    store_strided(target, stride, tile, here)
+                    evaluate(tile, words, skip - lead, (lead + here + block_size - 1) // block_size, deep, reals, integers)
+                    store_strided(target, stride, tile[lead:], here)
                 target += here * stride
                 counter += np.uint64((skip + here) // per_counter)
                 wanted -= here

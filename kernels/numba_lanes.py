@@ -17,22 +17,7 @@ from numba.core import types
 from numba.core.datamodel.models import PrimitiveModel
 from numba.extending import intrinsic, overload, register_model
 
-__all__ = [
-    "AVX512",
-    "BUNDLE",
-    "Lanes",
-    "Traced",
-    "alternate",
-    "any_lane",
-    "count_up",
-    "each_register",
-    "lanes_of",
-    "load_lanes",
-    "pack",
-    "splat",
-    "store_lanes",
-    "store_pairs",
-]
+__all__ = ["AVX512", "BUNDLE", "Lanes", "Traced", "any_lane", "each_register", "lanes_of", "pack", "register_type", "splat"]
 
 AVX512 = llvm.get_host_cpu_features().get("avx512f", False)
 REGISTER_BYTES = 64 if AVX512 else 32
@@ -57,7 +42,7 @@ class Lanes(types.Type):  # type: ignore[misc]
 @register_model(Lanes)
 class _LanesModel(PrimitiveModel):  # type: ignore[misc]
     def __init__(self, manager: Any, kind: Any) -> None:
-        super().__init__(manager, kind, ir.ArrayType(_register(kind.element, kind.width), kind.bundle))
+        super().__init__(manager, kind, ir.ArrayType(register_type(kind.element, kind.width), kind.bundle))
 
 
 def _llvm(element: Any) -> ir.Type:
@@ -65,7 +50,8 @@ def _llvm(element: Any) -> ir.Type:
     return known.get(element) or ir.IntType(element.bitwidth)
 
 
-def _register(element: Any, width: int) -> ir.VectorType:
+def register_type(element: Any, width: int) -> ir.VectorType:
+    """The LLVM type of a register of `width` elements."""
     return ir.VectorType(_llvm(element), width)
 
 
@@ -144,42 +130,6 @@ _operator(operator.ge, _comparison(">="), compares=True)
 
 
 @intrinsic
-def load_lanes(typingctx: Any, array: Any, place: Any) -> Any:
-    """The elements of a contiguous array from index `place` on, as many as a bundle holds."""
-    kind = Lanes(array.dtype, lanes_of(array.dtype), BUNDLE)
-
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        start = builder.gep(context.make_array(array)(context, builder, args[0]).data, [args[1]])
-        register = _register(kind.element, kind.width)
-        pointer = builder.bitcast(start, register.as_pointer())
-        return pack(builder, [_load(builder, pointer, r, kind.element) for r in range(kind.bundle)])
-
-    return kind(array, types.int64), generate
-
-
-def _load(builder: Any, pointer: Any, place: int, element: Any) -> Any:
-    return builder.load(builder.gep(pointer, [ir.Constant(ir.IntType(64), place)]), align=element.bitwidth // 8)
-
-
-@intrinsic
-def store_lanes(typingctx: Any, array: Any, place: Any, value: Any) -> Any:
-    """Write a bundle of unsigned integers into a contiguous array from index `place` on, their lower bits if its are narrower."""
-    element = array.dtype
-
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        start = builder.gep(context.make_array(array)(context, builder, args[0]).data, [args[1]])
-        register = _register(element, value.width)
-        pointer = builder.bitcast(start, register.as_pointer())
-        for r in range(value.bundle):
-            full = builder.extract_value(args[2], r)
-            lower = full if full.type == register else builder.trunc(full, register)
-            builder.store(lower, builder.gep(pointer, [ir.Constant(ir.IntType(64), r)]), align=element.bitwidth // 8)
-        return context.get_dummy_value()
-
-    return types.void(array, types.int64, value), generate
-
-
-@intrinsic
 def any_lane(typingctx: Any, condition: Any) -> Any:
     """Whether a condition holds in any lane of a bundle."""
 
@@ -192,21 +142,6 @@ def any_lane(typingctx: Any, condition: Any) -> Any:
         return builder.icmp_unsigned("!=", mask, ir.Constant(mask.type, 0))
 
     return types.boolean(condition), generate
-
-
-@intrinsic
-def count_up(typingctx: Any, start: Any, bundle: Any) -> Any:
-    """start, start + 1, ... over the lanes of `bundle` (a literal) registers of uint64."""
-    if not isinstance(bundle, types.IntegerLiteral):
-        return None
-    kind = Lanes(types.uint64, lanes_of(types.uint64), bundle.literal_value)
-
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        first, register = splat(builder, args[0], kind.width), _register(kind.element, kind.width)
-        steps = [ir.Constant(register, [r * kind.width + lane for lane in range(kind.width)]) for r in range(kind.bundle)]
-        return pack(builder, [builder.add(first, step) for step in steps])
-
-    return kind(types.uint64, bundle), generate
 
 
 class Traced:
@@ -237,37 +172,3 @@ class Traced:
 
     def __rshift__(self, other: Any) -> Traced:
         return self._emit(self.builder.lshr, other)
-
-
-@intrinsic
-def store_pairs(typingctx: Any, array: Any, place: Any, even: Any, odd: Any) -> Any:
-    """Write the elements of two bundles alternately into a contiguous array from index `place` on."""
-    width = even.width
-
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        start = builder.gep(context.make_array(array)(context, builder, args[0]).data, [args[1]])
-        pointer = builder.bitcast(start, _register(array.dtype, width).as_pointer())
-        for r in range(even.bundle):
-            pair = [builder.extract_value(bundle, r) for bundle in args[2:]]
-            for half in range(2):
-                order = [(lane + half * width) // 2 + lane % 2 * width for lane in range(width)]
-                mixed = builder.shuffle_vector(*pair, ir.Constant(ir.VectorType(ir.IntType(32), width), order))
-                target = builder.gep(pointer, [ir.Constant(ir.IntType(64), 2 * r + half)])
-                builder.store(mixed, target, align=array.dtype.bitwidth // 8)
-        return context.get_dummy_value()
-
-    return types.void(array, types.int64, even, odd), generate
-
-
-@intrinsic
-def alternate(typingctx: Any, even: Any, odd: Any) -> Any:
-    """A bundle with `even` in the even lanes and `odd` in the odd ones."""
-    kind = Lanes(even, lanes_of(even), BUNDLE)
-
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        order = [lane % 2 * kind.width for lane in range(kind.width)]
-        mask = ir.Constant(ir.VectorType(ir.IntType(32), kind.width), order)
-        both = [splat(builder, value, kind.width) for value in args]
-        return pack(builder, [builder.shuffle_vector(*both, mask)] * kind.bundle)
-
-    return kind(even, odd), generate

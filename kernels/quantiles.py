@@ -6,7 +6,7 @@ Each distribution has three parts, so that the rare tail costs nothing where it 
     central(word, depth, c, k)   the value, right where depth <= deepest(c)
     tail(word, depth, c, k)      the value beyond that
 
-`c` is a tuple of seven floats and `k` a tuple of three unsigned integers that `gpuinit.distributions` computes once.
+`c` is a tuple of seven floats and `k` a tuple of three unsigned integers that `gpuinit.sampler` computes once.
 A word is a uint32
 (float32 and every type rounded from it) or a uint64 (float64). The source serves NumPy arrays as it stands, and Numba when
 taught; it uses `kernels.primitives` alone.
@@ -45,6 +45,7 @@ __all__ = [
     "FLOAT32",
     "FLOAT64",
     "LOG_2",
+    "QUANTILES",
     "Format",
     "format_of",
     "interval_central",
@@ -58,7 +59,6 @@ __all__ = [
     "symmetric_tail64",
     "unit_central",
     "unit_depth",
-    "unit_tail",
 ]
 
 LOG_2 = 0.6931471805599453
@@ -162,10 +162,6 @@ def unit_central(word: Any, depth: Any, c: Any, k: Any) -> Any:
     return to_float(shift_right(word, format_of(word).unit_shift))
 
 
-def unit_tail(word: Any, depth: Any, c: Any, k: Any) -> Any:
-    return unit_central(word, depth, c, k)
-
-
 # Normal, and normal truncated at +-bound: B = 2 Phi(bound) - 1, the top bit is the sign, m the rest, n = ~m.
 # c = (B 2^-31, 2 alpha + B 2^-32, B 2^-32) with 2 alpha = 1 - B; 2p = c0 m + c1, x = 1 - 2p = c0 n + c2.
 
@@ -260,3 +256,14 @@ def mills_tail(t: Any) -> Any:
         excess = ((y - k) - rest) - fma(f.two, g, negative_log(y))
         y = fma(f.zero - excess, polynomial(f.exponential, g), y)
     return square_root(y)
+
+
+QUANTILES: dict[tuple[str, int], tuple[Any, Any, Any]] = {
+    ("unit", 32): (unit_depth, unit_central, unit_central),
+    ("unit", 64): (unit_depth, unit_central, unit_central),
+    ("symmetric", 32): (symmetric_depth, symmetric_central, symmetric_tail32),
+    ("symmetric", 64): (symmetric_depth, symmetric_central, symmetric_tail64),
+    ("interval", 32): (interval_depth, interval_central, interval_tail),
+    ("interval", 64): (interval_depth, interval_central, interval_tail),
+}
+"""Each quantile's depth, central and tail part for words of 32 and of 64 bits."""

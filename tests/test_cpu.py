@@ -5,9 +5,13 @@ from __future__ import annotations
 import concurrent.futures
 import os
 import re
+import signal
 import subprocess
 import sys
 import textwrap
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +60,15 @@ def expected_hash(rows: int) -> str:
 # Threads and forks
 
 
-def test_several_python_threads_at_once() -> None:
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = threads.get_num_threads()
+    threads.set_num_threads(2)
+    yield
+    threads.set_num_threads(before)
+
+
+def test_several_python_threads_at_once(two_threads: None) -> None:
     """Eight threads fill large tensors over one pool; rejects a threading layer that allows one caller only."""
     initializer = gpuinit.RandomUniform(seed=1)
     expected = drawn(WAYS["compiled"], initializer.distribution(()), Key(1), Region.of((3 * threads.PIECE + 5,)), "f4")
@@ -87,18 +99,82 @@ def test_fork_after_use() -> None:
     ]
 
 
-def test_an_exception_in_a_piece_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exception_in_a_piece_ends_the_work(two_threads: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first exception is raised, once no piece is being worked at, and later pieces do not begin."""
     monkeypatch.setattr(threads, "PIECE", 10)
-    done = []
+    begun, running = [], []
 
     def work(first: int, last: int) -> None:
-        done.append(first)
+        begun.append(first)
+        running.append(first)
+        time.sleep(0.001)
+        running.remove(first)
         if first == 30:
             raise RuntimeError("piece 3")
 
     with pytest.raises(RuntimeError, match="piece 3"):
         threads.run(work, 1000)
-    assert len(done) < 100 or 30 in done
+    assert running == []
+    assert len(begun) < 20
+
+
+def test_a_busy_helper_is_not_waited_for(two_threads: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call whose helper is still at another call's piece does all of its own work itself; rejects waiting for the queue."""
+    monkeypatch.setattr(threads, "PIECE", 10)
+    release, busy = threading.Event(), threading.Event()
+
+    def block(first: int, last: int) -> None:
+        busy.set()
+        release.wait(30)
+
+    long_call = threading.Thread(target=threads.run, args=(block, 20))
+    long_call.start()
+    try:
+        assert busy.wait(30)
+        done: list[int] = []
+        threads.run(lambda first, last: done.append(first), 100)
+        assert sorted(done) == list(range(0, 100, 10))
+        assert not release.is_set()
+    finally:
+        release.set()
+        long_call.join()
+
+
+def test_threads_that_cannot_be_started(two_threads: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system starts no more threads, the caller does the work alone."""
+    threads.set_num_threads(2)  # a pool of its own
+
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    monkeypatch.setattr(threads, "PIECE", 10)
+    done: list[int] = []
+    threads.run(lambda first, last: done.append(first), 95)
+    assert sorted(done) == list(range(0, 95, 10))
+    threads.set_num_threads(2)
+
+
+def test_an_interrupt_is_met_between_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one thread too, Ctrl-C does not wait for the whole of a large fill."""
+    before = threads.get_num_threads()
+    monkeypatch.setattr(threads, "PIECE", 10)
+    begun: list[int] = []
+
+    def work(first: int, last: int) -> None:
+        begun.append(first)
+        if first == 20:
+            signal.raise_signal(signal.SIGINT)
+
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        threads.set_num_threads(1)
+        with pytest.raises(KeyboardInterrupt):
+            threads.run(work, 1000)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        threads.set_num_threads(before)
+    assert len(begun) == 3
 
 
 @pytest.mark.parametrize("count", [0, -1])
@@ -247,7 +323,7 @@ def test_results_are_aligned_and_contiguous(shape: tuple[int, ...], dtype: str) 
 
 
 def test_memory_that_cannot_be_had() -> None:
-    with pytest.raises(MemoryError, match="bytes, which cannot be allocated; block= and rows="):
+    with pytest.raises(MemoryError, match="bytes, which cannot be allocated here"):
         gpuinit.Zeros()((2**40, 2**20))
 
 

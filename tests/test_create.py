@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from gpuinit import Key, dtypes
 from gpuinit.cli import main
 from gpuinit.hashing import element_hash
 from gpuinit.recipe import Recipe
-from gpuinit.tables import files, writer
+from gpuinit.tables import files, plan_tensor, writer
 
 DLRM = Path(__file__).parent.parent / "examples" / "dlrm_dcnv2_criteo.csv"
 COMMAND = [sys.executable, "-m", "gpuinit", "create"]
@@ -230,6 +231,20 @@ def test_the_summary_when_piped_and_in_80_columns(tmp_path: Path) -> None:
     assert all(len(row) <= 80 and len(row.split()) == 9 and len(row.split()[-1]) == 16 for row in rows)
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "ascii:surrogateescape", "latin-1"])
+def test_a_summary_that_the_terminal_cannot_show(encoding: str, tmp_path: Path) -> None:
+    listed = tmp_path / "t.csv"
+    listed.write_bytes("feature,rows,dim\né中,3,4\n".encode())
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run(
+        [*COMMAND, "--tables", str(listed), "--out", str(tmp_path / "ö中")], capture_output=True, env=environment, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    shown = done.stdout.decode("latin-1")
+    assert shown.count("\\u4e2d") == 2 and ("é" if encoding == "latin-1" else "\\xe9") in shown
+    assert os.listdir(tmp_path / "ö中") == ["é中.safetensors"]
+
+
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"gpuinit {gpuinit.__version__}\n"
@@ -283,6 +298,8 @@ def refused(capsys: pytest.CaptureFixture[str], status: int, arguments: tuple[ob
         ("--shape 5,x", "'5,x' must be integers separated by commas"),
         ("--shape 2.5", "'2.5' must be integers"),
         ("--shape 9223372036854775808,2", "the most is 2^63"),
+        (f"--shape 1{'0' * 200}", "2^63"),
+        (f"--shape 0,1{'0' * 200}", ""),
         ("--shape 5 --init he_norml", "init='he_norml' is not known; did you mean 'he_normal'?"),
         ("--shape 5 --init initializer", "init='initializer' is not known"),
         ("--shape 5 --init os.system", "init='os.system' is not known"),
@@ -336,6 +353,10 @@ def test_bad_arguments(arguments: str, says: str, tmp_path: Path, capsys: pytest
         ("feature,rows,dim\na,1,2\nb,-1,2\n", "", "tables.csv:3: rows=-1 is negative"),
         ("feature,rows,dim\na,1,2\na,1,2\n", "", "tables.csv:3: table 'a' was already listed in line 2"),
         ("feature,rows,dim\na,1,2\n../b,1,2\n", "", "tables.csv:3: name '../b' has a path separator"),
+        ("feature,rows,dim\na:b,1,2\n", "", "tables.csv:2: name 'a:b' has a :, which some systems allow in no file name"),
+        ("feature,rows,dim\nwhat?,1,2\n", "", "tables.csv:2: name 'what?' has a ?"),
+        ("feature,rows,dim\n<a>,1,2\n", "", "tables.csv:2: name '<a>' has a <"),
+        ("feature,rows,dim\na.,1,2\n", "", "tables.csv:2: name 'a.' begins or ends with a dot"),
         (
             "feature,rows,dim\na,9,9\nb,9,9\n",
             "--format npy --dtype float8_e5m2",
@@ -359,6 +380,25 @@ def test_bad_toml_says_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "t.toml:5: table 'b': init='he_norml' is not known; did you mean 'he_normal'?" in said
     assert os.listdir(tmp_path) == ["t.toml"]
     assert "No such file" in refused(capsys, 2, ("--tables", tmp_path / "none.toml", "--out", tmp_path / "out"))
+
+
+def test_the_device_is_what_tensors_are_made_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is settled once, in the plan; a tensor made in one piece is asked of it."""
+    monkeypatch.setenv("GPUINIT_DEVICE", "cpu")
+    [job] = plan_tensor((4, 3), tmp_path / "w.npy", init="orthogonal")
+    assert job.device == "cpu" and job.in_one_piece
+    asked = []
+    real = gpuinit.Orthogonal.__call__
+
+    def call(self: Any, *arguments: Any, **options: Any) -> Any:
+        asked.append(options["device"])
+        return real(self, *arguments, **options)
+
+    monkeypatch.setattr(gpuinit.Orthogonal, "__call__", call)
+    writer.write([job])
+    assert asked == ["cpu"]
+    [job] = plan_tensor((4, 3), tmp_path / "w.npy", init="identity", device="cpu")
+    assert job.device == "cpu" and not job.in_one_piece
 
 
 def test_an_unusable_device_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -473,6 +513,81 @@ def started(arguments: list[str], folder: Path, until: Callable[[], bool]) -> su
         assert time.monotonic() < deadline
         time.sleep(0.002)
     return process
+
+
+@pytest.mark.parametrize("old", [False, True])
+@pytest.mark.parametrize("failing", [1, 2])
+def test_an_npy_and_its_recipe_appear_together_or_not_at_all(
+    failing: int, old: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rename fails: what was there before, nothing or an older pair, is there again."""
+    arguments = ("--shape", "30,4", "--out", tmp_path / "w.npy", "--quiet", "--force")
+    if old:
+        assert create(*arguments, "--seed", 1) == 0
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert sorted(before) == (["w.json", "w.npy"] if old else [])
+    real, calls = os.replace, []
+
+    def replace(source: Any, target: Any) -> None:
+        calls.append(target)
+        if len(calls) == failing:
+            raise KeyboardInterrupt
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    assert create(*arguments, "--seed", 2) == 130 and len(calls) == failing
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert create(*arguments, "--seed", 2) == 0
+    elements, recipe = loaded(tmp_path / "w.npy")
+    assert recipe.key == Key(2) and elements == gpuinit.RandomUniform(seed=2)((30, 4)).tobytes()
+    assert sorted(os.listdir(tmp_path)) == ["w.json", "w.npy"]
+
+
+def test_interrupted_as_the_old_files_step_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interrupt after each rename of an old file, and what a killed process left, never mixes old and new."""
+    paths = [tmp_path / name for name in ("a", "b", "c")]
+    for done in range(7):
+        for path in paths:
+            path.write_text("old")
+            path.with_name(path.name + ".old.part").write_text("older")
+        with monkeypatch.context() as patch, contextlib.suppress(KeyboardInterrupt):
+            calls: list[Any] = []
+
+            def counted(source: Any, target: Any, real: Any, limit: int = done, calls: list[Any] = calls) -> None:
+                real(source, target)
+                calls.append(target)
+                if len(calls) == limit:
+                    raise KeyboardInterrupt
+
+            patch.setattr(os, "rename", partial(counted, real=os.rename))
+            patch.setattr(os, "replace", partial(counted, real=os.replace))
+            with files.replacing(*paths) as opened:
+                for file in opened:
+                    file.write(b"new")
+        assert sorted(os.listdir(tmp_path)) == ["a", "b", "c"]
+        assert {path.read_text() for path in paths} == {"new" if done in (0, 6) else "old"}
+
+
+def test_a_second_signal_does_not_stop_the_cleaning_up(tmp_path: Path) -> None:
+    """Three signals while the unfinished file is being removed: it is removed, and the first decides the status."""
+    code = f"""
+import os, pathlib, signal, sys
+from gpuinit.cli import main
+from gpuinit.tables import files, writer
+def stopping(*arguments):
+    os.kill(os.getpid(), signal.SIGINT)
+def removing(path, missing_ok=False, real=pathlib.Path.unlink):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+        os.kill(os.getpid(), number)
+    real(path, missing_ok=missing_ok)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+writer._made = stopping
+pathlib.Path.unlink = removing
+sys.exit(main(["create", "--shape", "9,9", "--out", {str(tmp_path / "w.npy")!r}]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "gpuinit: error: interrupted\n")
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])

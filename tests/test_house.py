@@ -28,11 +28,13 @@ import gpuinit
 ROOT = Path(__file__).parent.parent
 
 LAYERS = {
-    "arithmetic": "version kernels kernels.coefficients kernels.primitives kernels.philox kernels.quantiles kernels.narrow",
-    "compiled kernels": "kernels.cache kernels.numba_lanes kernels.numba_primitives kernels.numba_source kernels.cpu_draw kernels.*",
-    "values": "key dtypes region gaussian sampler distributions structures arrays",
+    "arithmetic": "version kernels kernels.coefficients kernels.primitives kernels.philox kernels.quantiles kernels.narrow "
+    "kernels.mixing",
+    "compiled kernels": "kernels.cache kernels.numba_lanes kernels.numba_lane_access kernels.numba_primitives "
+    "kernels.numba_source kernels.cpu_draw kernels.*",
+    "values": "key dtypes region gaussian sampler distributions arrays structures",
     "backends": "backends.* backends",
-    "initializers": "arguments fans initializers.base initializers.* registry initializers",
+    "initializers": "arguments fans initializers.seeds initializers.base initializers.* registry initializers",
     "package": "__init__",
     "files": "hashing recipe tables.* tables",
     "command line": "cli.* cli __main__",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import subprocess
 import sys
@@ -448,3 +449,90 @@ def test_a_users_call_works_as_in_keras() -> None:
         AsInKeras().fill(np.zeros(3))
     with pytest.raises(NotImplementedError, match="distribution"):
         gpuinit.Initializer()((2,))
+
+
+# Users' classes
+
+
+def test_a_class_that_overrides_call_alone_answers_by_an_error() -> None:
+    """fill, block= and rows= name the hook, however the class takes its arguments; rejects the parent's values, and the whole."""
+
+    class Doubled(gpuinit.HeNormal):
+        def __call__(self, shape: Any, dtype: Any = None, **kwargs: Any) -> Any:
+            return 2 * super().__call__(shape, dtype, **kwargs)
+
+    class Plain(gpuinit.Initializer):
+        def __call__(self, shape: Any, dtype: Any = None) -> Any:
+            return np.full(shape, 7.0, dtype)
+
+    for initializer in (Doubled(1), Plain()):
+        assert initializer((3, 2), "float32").shape == (3, 2)
+        for call in (
+            lambda i=initializer: i.fill(np.empty((3, 2), np.float32)),
+            lambda i=initializer: i((3, 2), rows=[1]),
+            lambda i=initializer: i((3, 2), block=(slice(0, 1),)),
+        ):
+            with pytest.raises(TypeError, match=r"overrides __call__ alone.*distribution\(shape\)"):
+                call()
+
+
+def test_a_dataclass_without_a_seed_has_one_of_its_own() -> None:
+    @dataclasses.dataclass
+    class Mine(gpuinit.Initializer):
+        limit: float = 1.0
+
+        def distribution(self, shape: tuple[int, ...]) -> Any:
+            return gpuinit.distributions.Uniform(-self.limit, self.limit)
+
+    one, other = Mine(), Mine()
+    before = dir(one)
+    assert (one((9,)) == one((9,))).all()
+    assert (one((9,)) != other((9,))).any()
+    assert (one((9,))[2:5] == one((9,), block=(slice(2, 5),))).all()
+    assert dir(one) == before
+
+
+def test_the_seed_attribute_can_be_set() -> None:
+    initializer = gpuinit.HeNormal(seed=3)
+    initializer.seed = gpuinit.Key(9)
+    assert (initializer((4, 4)) == gpuinit.HeNormal(seed=9)((4, 4))).all()
+    assert initializer.clone().seed == gpuinit.Key(9)
+
+
+def test_mistakes_in_users_classes_are_named() -> None:
+    class Forgot(gpuinit.RandomInitializer):
+        def __init__(self) -> None:
+            pass
+
+        def distribution(self, shape: tuple[int, ...]) -> Any:
+            return gpuinit.distributions.Normal(0.0, 1.0)
+
+    class Nothing(gpuinit.Initializer):
+        def distribution(self, shape: tuple[int, ...]) -> Any:
+            return None
+
+    with pytest.raises(TypeError, match=r"super\(\)\.__init__\(seed\)"):
+        Forgot()((3,))
+    with pytest.raises(TypeError, match="Nothing.distribution returned None"):
+        Nothing()((3,))
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        gpuinit.distributions.Uniform(float("nan"), 1.0),
+        gpuinit.distributions.Uniform(1.0, -1.0),
+        gpuinit.distributions.Uniform(0.0, float("inf")),
+        gpuinit.distributions.Normal(0.0, -1.0),
+        gpuinit.distributions.Normal(float("nan"), 1.0),
+        gpuinit.distributions.TruncatedNormal(0.0, 1.0, 2.0, -2.0),
+        gpuinit.distributions.TruncatedNormal(0.0, 1.0, float("nan"), 2.0),
+    ],
+)
+def test_laws_that_are_none_are_refused(law: Any) -> None:
+    class Mine(gpuinit.RandomInitializer):
+        def distribution(self, shape: tuple[int, ...]) -> Any:
+            return law
+
+    with pytest.raises(ValueError, match="<=|>= 0"):
+        Mine(seed=1)((3,))

@@ -57,6 +57,52 @@ def test_both_ways_apply_the_reflectors_of_the_contract(shape: tuple[int, int], 
         assert defect(made) < TOLERANCE[dtype]
 
 
+CONTRACT = [
+    *(((7, 3), "float32"), ((3, 7), "float32"), ((6, 6), "float32"), ((90, 20), "float32"), ((20, 90), "float32")),
+    *(((70, 65), "float32"), ((2, 3, 4), "float32"), ((2, 2, 9), "float32"), ((5, 1), "float32"), ((1, 1), "float32")),
+    *(((7, 3), "float64"), ((3, 7), "float64"), ((40, 40), "float64"), ((3, 4, 5), "float64")),
+    *(((7, 3), "complex64"), ((3, 7), "complex128"), ((5, 5), "complex128"), ((2, 3, 9), "complex64")),
+    *(((7, 3), "bfloat16"), ((3, 7), "float16"), ((6, 6), "bfloat16"), ((6, 2), "float8_e4m3fn")),
+]
+WITHIN = {"float64": 1e-12, "complex128": 1e-12, "bfloat16": 2**-9, "float16": 2**-11 + 1e-5, "float8_e4m3fn": 2**-5}
+
+
+def by_contract(shape: tuple[int, ...], dtype: str, gaussian: Any) -> Any:
+    """Section 10 of docs/stream.md: the reflectors of gaussian(n, k, dtype), wide matrices transposed, in that shape."""
+    rows, columns = math.prod(shape[:-1]), shape[-1]
+    drawn_in = dtype if dtype in TOLERANCE else "float32"
+    matrix = by_definition(gaussian(max(rows, columns), min(rows, columns), drawn_in))
+    return (matrix if rows >= columns else matrix.T).reshape(shape)
+
+
+def distance(shape: tuple[int, ...], dtype: str, gaussian: Any) -> float:
+    made = gpuinit.Orthogonal(seed=11)(shape, dtype)
+    assert made.dtype.name == dtype
+    made = made.astype(np.result_type(made.dtype, np.float64) if made.dtype.kind == "c" else np.float64)
+    return float(np.abs(made - by_contract(shape, dtype, gaussian)).max())
+
+
+@pytest.mark.parametrize(("shape", "dtype"), CONTRACT)
+def test_the_contract(shape: tuple[int, ...], dtype: str) -> None:
+    """The public call makes what RandomNormal of the same seed gives by the loop of reflectors."""
+    source = gpuinit.RandomNormal(0, 1, seed=11)
+    assert distance(shape, dtype, lambda n, k, kind: source((n, k), kind)) < WITHIN.get(dtype, 1e-5)
+
+
+@pytest.mark.parametrize(("shape", "dtype"), [case for case in CONTRACT if min(case[0]) > 1])
+def test_the_contract_rejects_other_samples(shape: tuple[int, ...], dtype: str) -> None:
+    """A folded or drawn key, a Gaussian read in the other order, another row order of a wide matrix: far from the tensor."""
+    source, seed = gpuinit.RandomNormal(0, 1, seed=11), Key(11)
+    wrong = {
+        "folded key": lambda n, k, kind: gpuinit.RandomNormal(0, 1, seed=seed.fold_in("orthogonal"))((n, k), kind),
+        "next draw": lambda n, k, kind: gpuinit.RandomNormal(0, 1, seed=seed.draw(1))((n, k), kind),
+        "transposed": lambda n, k, kind: source((k, n), kind).T,
+        "rows reversed": lambda n, k, kind: source((n, k), kind)[::-1],
+    }
+    for name, gaussian in wrong.items():
+        assert distance(shape, dtype, gaussian) > 0.1, name
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("rows", [0, 1, 2, 3, 40])

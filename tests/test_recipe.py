@@ -12,6 +12,7 @@ import gpuinit
 from gpuinit import Key, SeedGenerator
 from gpuinit.distributions import Uniform
 from gpuinit.recipe import Recipe
+from gpuinit.structures import Constant
 
 INITIALIZERS = [
     gpuinit.Zeros(),
@@ -59,9 +60,78 @@ def test_users_classes_by_custom_objects() -> None:
         recipe.initializer()
 
 
+class Plain(gpuinit.Initializer):
+    """A user's initializer that draws, and is no RandomInitializer: its calls draw from a seed of the instance."""
+
+    def distribution(self, shape: tuple[int, ...]) -> Uniform:
+        return Uniform(0.0, 1.0)
+
+
+class Seeded(Plain):
+    """One that can be given a seed."""
+
+    def __init__(self, seed: Any = None) -> None:
+        self.seed = seed
+
+
+class Deaf(Plain):
+    """One that takes a seed and does not heed it."""
+
+    def __init__(self, seed: Any = None) -> None:
+        pass
+
+
+class Elsewhere(gpuinit.RandomInitializer):
+    """One whose calls draw from another key than `seed`."""
+
+    def key_source(self) -> Key:
+        key = super().key_source()
+        assert isinstance(key, Key)
+        return key if key.stream else key.fold_in("elsewhere")
+
+    def distribution(self, shape: tuple[int, ...]) -> Uniform:
+        return Uniform(0.0, 1.0)
+
+
+class Still(gpuinit.RandomInitializer):
+    """One that may draw, and does not."""
+
+    def distribution(self, shape: tuple[int, ...]) -> Constant:
+        return Constant(2.0)
+
+
+class Drawn(gpuinit.Initializer):
+    """One that says nothing about what it draws."""
+
+    def __call__(self, shape: Any, dtype: Any = None, **options: Any) -> Any:
+        return np.random.default_rng().random(shape)
+
+
+@pytest.mark.parametrize("initializer", [Seeded(), Seeded(5), Seeded(Key(5, 6)), Elsewhere(seed=3), Still()], ids=repr)
+def test_gives_the_tensor_of_a_users_class_back(initializer: gpuinit.Initializer) -> None:
+    kind = type(initializer)
+    recipe = Recipe.from_json(json.loads(json.dumps(Recipe.of(initializer, (6, 4)).to_json())))
+    assert recipe.initializer({kind.__name__: kind})((6, 4)).tobytes() == initializer((6, 4)).tobytes()
+    assert recipe.key == (None if kind is Still else initializer.key_source())
+
+
+@pytest.mark.parametrize(("initializer", "says"), [(Plain(), "takes no arguments"), (Deaf(), "then draw from")])
+def test_refuses_a_class_that_takes_no_seed(initializer: gpuinit.Initializer, says: str) -> None:
+    with pytest.raises(ValueError, match=f"{type(initializer).__name__} draws from a key.* takes `seed`.*{says}"):
+        Recipe.of(initializer, (2, 2))
+
+
 def test_refuses_what_no_key_describes() -> None:
-    with pytest.raises(ValueError, match="SeedGenerator"):
-        Recipe.of(gpuinit.HeNormal(seed=SeedGenerator(1)), (2, 2))
+    for initializer in (gpuinit.HeNormal(seed=SeedGenerator(1)), Seeded(SeedGenerator(1))):
+        with pytest.raises(ValueError, match="SeedGenerator"):
+            Recipe.of(initializer, (2, 2))
+    with pytest.raises(TypeError, match="Drawn overrides __call__ alone"):
+        Recipe.of(Drawn(), (2, 2))
+
+
+def test_refuses_what_a_call_refuses() -> None:
+    with pytest.raises(ValueError, match="dtype=int8"):
+        Recipe.of(gpuinit.HeNormal(seed=1), (2, 2), "int8")
 
 
 @pytest.mark.parametrize(

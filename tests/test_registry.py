@@ -13,6 +13,7 @@ from initializer_table import ALL, Row, name_of
 
 import gpuinit
 from gpuinit import Key, SeedGenerator, deserialize, get, serialize
+from gpuinit.registry import names
 
 NAMES = {
     **{row.name: row.name for row in ALL},
@@ -58,6 +59,12 @@ def test_names(name: str, wanted: str) -> None:
     made = [get(name), deserialize(name), get({"class_name": name}), get({"class_name": name, "config": {}})]
     assert [type(one) for one in made] == [kind] * 4
     assert serialize(name) == name
+
+
+def test_the_list_of_names() -> None:
+    """Sorted, one a class, and what `get` knows them by."""
+    assert names() == sorted(names())
+    assert sorted(type(get(name)).__name__ for name in names()) == sorted(row.name for row in ALL)
 
 
 @pytest.mark.parametrize("row", ALL, ids=name_of)

@@ -142,6 +142,14 @@ def test_strided_output(dtype: Any, shape: tuple[int, ...], steps: list[int], or
     assert set(rest.tobytes()) <= {0xCA}
 
 
+def test_contiguous_but_misaligned_output(way: Any) -> None:
+    memory = np.zeros(4 * 1921 + 8, np.uint8)
+    for shift in (1, 2, 3):
+        out = memory[shift : shift + 4 * 1920].view(np.float32)
+        way(out, LAWS[0].sampler(np.dtype("f4")), Region.of((1920,)), Key(1))
+        assert same_bits(out, drawn(way, LAWS[0], Key(1), Region.of((1920,)), "f4"))
+
+
 def test_unaligned_output(way: Any) -> None:
     """A field of a packed record lies at odd addresses."""
     records = np.zeros(1000, np.dtype([("tag", "u1"), ("weight", "f4")]))
@@ -197,12 +205,18 @@ def test_chunks_make_the_whole(dtype: Any) -> None:
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
 def test_thread_count_and_piece_do_not_matter(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     before = threads.get_num_threads()
-    expected = drawn(WAYS["specification"], LAWS[2], Key(4), Region.of((20011,)), "f4")
+    regions = [
+        Region.of((20011,)),
+        Region.of((2**33, 61), (slice(2**32 - 9, 2**32 + 90), slice(3, 50))),
+        Region.of((2**40, 37), None, [2**39, 5, 2**31 - 1] * 30),
+    ]
     try:
         threads.set_num_threads(count)
-        for piece in (997, 4096, 2**19):
-            monkeypatch.setattr(threads, "PIECE", piece)
-            assert same_bits(drawn(WAYS["compiled"], LAWS[2], Key(4), Region.of((20011,)), "f4"), expected)
+        for region, dtype in itertools.product(regions, ("f4", "f8", "c8", "c16", DTYPES[3])):
+            expected = drawn(WAYS["specification"], LAWS[2], Key(4), region, dtype)
+            for piece in (97, 1021, 4096, 2**19):
+                monkeypatch.setattr(threads, "PIECE", piece)
+                assert same_bits(drawn(WAYS["compiled"], LAWS[2], Key(4), region, dtype), expected), (region, dtype, piece)
     finally:
         threads.set_num_threads(before)
 

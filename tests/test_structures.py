@@ -17,7 +17,7 @@ import gpuinit
 from gpuinit.arrays import cast
 from gpuinit.backends.structures import write
 from gpuinit.region import Region
-from gpuinit.structures import Constant, Diagonal, Fourier, Structure
+from gpuinit.structures import Constant, Diagonal, Fourier, Haar, Structure
 
 TABLE = np.arange(1, 36).reshape(5, 7)
 DTYPES = [np.dtype(name) for name in ("bool", "uint8", "int64", "float16", "float32", "float64", "complex128")] + [
@@ -87,15 +87,110 @@ def test_parts_of_what_no_memory_holds() -> None:
     assert np.argwhere(picked).tolist() == [[0, 123], [2, 2]]
 
 
-@pytest.mark.parametrize("initializer", [gpuinit.Constant(2.0), gpuinit.Identity(), gpuinit.Zeros()])
-def test_no_temporary_of_the_tensors_size(initializer: gpuinit.Initializer) -> None:
-    out = np.empty((1500, 1500))
-    initializer.fill(out)
+BIG = np.random.default_rng(1).standard_normal((1500, 1500))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
+@pytest.mark.parametrize(
+    "initializer",
+    [
+        *(gpuinit.Constant(value) for value in (2.0, BIG, BIG.T, BIG[:1], BIG[:, :1], (8 * BIG).astype(np.int64))),
+        *(gpuinit.Identity(), gpuinit.Zeros(), gpuinit.STFT(), gpuinit.STFT("imag", None)),
+    ],
+    ids=repr,
+)
+def test_no_temporary_of_the_tensors_size(initializer: gpuinit.Initializer, dtype: str) -> None:
+    """Less than 800 KiB for 4.5 MB or more; rejects a kernel made whole in float64 and an array cast whole."""
+    shape = (1500, 1, 1500) if isinstance(initializer, gpuinit.STFT) else (1500, 1500)
+    out = np.empty(shape, gpuinit.dtypes.canonical(dtype))
+    initializer.fill(out[:3], shape=shape, block=slice(0, 3))
     tracemalloc.start()
     initializer.fill(out)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < out.nbytes / 50
+    assert peak < 800 * 1024
+
+
+def test_no_temporary_of_the_size_of_rows() -> None:
+    out = np.empty((2500, 1500), np.float32)
+    rows = np.random.default_rng(1).integers(0, 1500, 2500)
+    initializer = gpuinit.Constant(BIG)
+    tracemalloc.start()
+    initializer.fill(out, shape=BIG.shape, rows=rows)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 800 * 1024
+    assert (out == BIG.astype(np.float32)[rows]).all()
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.data())
+def test_runs_of_large_arrays_do_not_show(data: st.DataObject) -> None:
+    """Arrays of more than a run, broadcast along any axes, whole, in blocks and by rows."""
+    shape = data.draw(st.sampled_from([(3, 90, 120), (20_000, 3), (2, 20_000), (1, 1, 30_000), (9_000, 1, 2)]))
+    kept = tuple(n if data.draw(st.booleans()) else 1 for n in shape)[data.draw(st.integers(0, 1)) :]
+    value = np.random.default_rng(1).standard_normal(kept)
+    starts = [data.draw(st.integers(0, n // 3)) for n in shape]
+    rows = np.arange(shape[0] + 5)[::-1] % shape[0] if data.draw(st.booleans()) else None
+    block = tuple(slice(None if rows is not None and axis == 0 else start, None) for axis, start in enumerate(starts))
+    region = Region.of(shape, block, rows)
+    for dtype in (np.float32, ml_dtypes.bfloat16):
+        wanted = np.broadcast_to(value.astype(np.float32), shape).astype(dtype)[region.slices]
+        assert (written(Constant(value.astype(np.float32)), region, dtype) == wanted).all()
+
+
+def test_what_can_be_made_in_blocks() -> None:
+    assert [kind.divisible for kind in (Structure, Constant, Diagonal, Fourier, Haar)] == [True, True, True, True, False]
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("structure", "dtype", "message"),
+    [
+        (Constant(1e6), "float16", "float16 cannot hold 1000000.0: its finite values run to"),
+        (Constant(np.array([1.0, 1e6])), "float16", "float16 cannot hold 1000000.0"),
+        (Constant(1j), "float32", "float32 cannot hold a complex value such as 1j"),
+        (Diagonal(-300.0, 0, 0), "int8", "int8 cannot hold -300.0: its values run from -128 to 127"),
+        (Fourier("real", np.array([0.0, 1e6])), "float16", "float16 cannot hold 1000000.0"),
+        (Fourier("real", np.array([1.0])), "uint8", "uint8 cannot hold -1.0"),
+        (Haar(-1e6), "float16", "float16 cannot hold gain=-1000000.0"),
+    ],
+)
+def test_a_structure_refuses_what_a_dtype_cannot_hold(structure: Structure, dtype: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        structure.check(np.dtype(dtype))
+    structure.check(np.dtype("complex128"))
+
+
+@pytest.mark.parametrize("way", ["call", "fill", "law"])
+@pytest.mark.parametrize(
+    ("make", "dtype", "shape"),
+    [
+        (lambda source: gpuinit.Orthogonal(1e6, seed=source), "float16", (2, 2)),
+        (lambda source: gpuinit.Orthogonal(1e6, seed=source), "int8", (2, 2)),
+        (lambda source: gpuinit.RandomNormal(0, 1e6, seed=source), "float16", (2, 2)),
+        (lambda source: gpuinit.Constant(np.array([[1.0] * 30_000, [1e6] * 30_000])), "float16", (2, 30_000)),
+        (lambda source: gpuinit.Identity(1e6), "float16", (2, 2)),
+        (lambda source: gpuinit.STFT("real", [1.0, 1e6], None), "float16", (2, 1, 5)),
+    ],
+)
+def test_a_refused_call_changes_nothing(make: Any, dtype: str, shape: tuple[int, ...], way: str) -> None:
+    """No key is drawn and no element is written; rejects a check in the backend, after the draw."""
+    source = gpuinit.SeedGenerator(5)
+    before = repr(source)
+    out = np.full(shape, 7, dtype)
+    initializer = make(source)
+    ways = {
+        "call": lambda: initializer(shape, dtype),
+        "fill": lambda: initializer.fill(out),
+        "law": lambda: initializer.law(shape, np.dtype(dtype)),
+    }
+    with pytest.raises(ValueError, match=f"{dtype}"):
+        ways[way]()
+    assert repr(source) == before
+    assert (out == 7).all()
 
 
 # Fourier

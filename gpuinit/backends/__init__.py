@@ -63,9 +63,12 @@ def owner(out: Any) -> tuple[Backend, np.dtype[Any]]:
         raise TypeError(f"out is a {type(out).__name__}: it must be a NumPy array")
     if not out.flags.writeable:
         raise ValueError("out is read-only: it must be a writable array")
-    kind = dtypes.canonical(out.dtype)
+    try:
+        kind = dtypes.canonical(out.dtype)
+    except ValueError as error:
+        raise ValueError(f"out: {error}") from None
     if _overlaps_itself(out):
-        raise ValueError(f"out overlaps itself (shape {out.shape}, strides {out.strides}): several elements share memory")
+        raise ValueError(f"out overlaps itself (shape {out.shape}, strides {out.strides}): its elements may share memory")
     return cpu.BACKEND, kind
 
 

@@ -34,9 +34,7 @@ class CPU:
         try:
             memory = np.empty(size + ALIGNMENT, np.uint8)
         except (MemoryError, ValueError, OverflowError):
-            raise MemoryError(
-                f"shape={shape} of {dtype.name} takes {size} bytes, which cannot be allocated; block= and rows= make parts of it"
-            ) from None
+            raise MemoryError(f"shape={shape} of {dtype.name} takes {size} bytes, which cannot be allocated here") from None
         start = -memory.ctypes.data % ALIGNMENT
         return memory[start : start + size].view(dtype).reshape(shape)
 

@@ -41,7 +41,7 @@ def haar(
     Args:
         shape: at least two dimensions.
         dtype: floating or complex; types narrower than float32 are computed in float32 and rounded.
-        gain: finite.
+        gain: finite; the dtype can hold it.
         method: "auto", the reflectors; "qr" or "svd", other samples of the same law.
         key: the key of the stream.
         normal: normal((n, k), dtype, key) draws G, n = max(rows, columns), k = min(rows, columns), as a new array; a
@@ -50,13 +50,7 @@ def haar(
     Returns:
         A new array, its values in [-|gain|, |gain|], in either memory order. The work needs memory for one more matrix
         of its size in the computed type ("svd": about five more).
-
-    Raises:
-        ValueError: the dtype cannot hold +-gain.
     """
-    most = dtypes.largest(dtypes.component(dtype))
-    if abs(gain) > most:
-        raise ValueError(f"dtype={dtype.name} cannot hold gain={gain}: its finite values run to +-{most:.6g}")
     rows, columns = math.prod(shape[:-1]), shape[-1]
     size = (max(rows, columns), min(rows, columns))
     if 0 in size:

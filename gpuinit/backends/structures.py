@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuinit.arrays import cast
+from gpuinit.arrays import as_array, rounded
 from gpuinit.backends.orthogonal import haar
 from gpuinit.key import Key
 from gpuinit.region import Region
@@ -19,7 +19,8 @@ __all__ = ["write"]
 Array = np.ndarray[Any, Any]
 Normal = Callable[[tuple[int, int], np.dtype[Any], Key], Array]
 
-_CHUNK = 2**16
+_RUN = 2**13
+"""Elements computed at once: temporaries take some hundred KiB, whatever the tensor's size."""
 
 
 def write(out: Array, structure: Structure, region: Region, key: Key | None, normal: Normal) -> None:
@@ -27,20 +28,17 @@ def write(out: Array, structure: Structure, region: Region, key: Key | None, nor
 
     Args:
         out: an array of the region's shape, of any strides and dtype.
-        structure: a Constant, Diagonal, Fourier or Haar.
+        structure: a Constant, Diagonal, Fourier or Haar, whose check(out.dtype) has passed.
         region: which part of the logical tensor.
         key: the key of a structure that is random.
         normal: draws the standard normal matrix of a shape, dtype and key.
-
-    Raises:
-        ValueError: the dtype cannot hold the values; nothing has been written then.
     """
     if isinstance(structure, Constant):
-        out[...] = _constant(structure, region, out.dtype)
+        _constant(out, structure, region)
     elif isinstance(structure, Diagonal):
         _diagonal(out, structure, region)
     elif isinstance(structure, Fourier):
-        out[...] = cast(_fourier(structure, region), out.dtype)
+        _fourier(out, structure, region)
     elif isinstance(structure, Haar):
         assert key is not None
         whole = haar(region.logical, out.dtype, structure.gain, structure.method, key, normal)
@@ -49,20 +47,40 @@ def write(out: Array, structure: Structure, region: Region, key: Key | None, nor
         raise TypeError(f"{type(structure).__name__} is not a structure that the CPU can write")
 
 
-def _constant(structure: Constant, region: Region, dtype: np.dtype[Any]) -> Array:
-    """What broadcasts to the region: the number, or the part of the array that the region needs."""
-    value = structure.value
-    if isinstance(value, np.ndarray):
-        skipped = len(region.logical) - value.ndim
-        index = tuple(
-            part if length > 1 else slice(None) for part, length in zip(region.slices[skipped:], value.shape, strict=True)
-        )
-        value = value[index]
-    return cast(value, dtype)
+def _constant(out: Array, structure: Constant, region: Region) -> None:
+    """The number, or the part of the array that the region needs, broadcast."""
+    value = as_array(structure.value, out.dtype)
+    skipped = len(region.logical) - value.ndim
+    box = tuple(
+        part if length > 1 and isinstance(part, slice) else slice(None)
+        for part, length in zip(region.slices[skipped:], value.shape, strict=True)
+    )
+    value = value[box]
+    if region.rows is None or skipped or len(value) == 1:
+        _store(out, value)
+        return
+    step = max(1, _RUN // max(1, value[0].size))
+    for start in range(0, len(region.rows), step):
+        some = region.rows[start : start + step]
+        _store(out[start : start + step], value[some] if step > 1 else value[some[0] : some[0] + 1])
+
+
+def _store(out: Array, value: Array) -> None:
+    """Round an array to the dtype of `out` and broadcast it there, in runs of the array."""
+    if value.dtype == out.dtype or value.size <= _RUN:
+        out[...] = rounded(value, out.dtype)
+        return
+    axis = next(axis for axis, length in enumerate(value.shape) if length > 1) - value.ndim
+    length = value.shape[axis]
+    step = max(1, _RUN * length // value.size)
+    behind = (slice(None),) * (-1 - axis)
+    for start in range(0, length, step):
+        part: Any = (..., slice(start, start + step), *behind)
+        _store(out[part], value[part])
 
 
 def _diagonal(out: Array, structure: Diagonal, region: Region) -> None:
-    gain = cast(structure.gain, out.dtype)
+    gain = rounded(structure.gain, out.dtype)
     out[...] = np.zeros((), out.dtype)
     if out.size == 0:
         return
@@ -80,23 +98,30 @@ def _diagonal(out: Array, structure: Diagonal, region: Region) -> None:
     out[each + (structure.row - region.starts[0]), each + (structure.column - first_column)] = gain
 
 
-def _fourier(structure: Fourier, region: Region) -> Array:
-    """window[t] cos(2 pi t f / F) or -window[t] sin(2 pi t f / F) in float64; t f is reduced modulo F in integers."""
+def _fourier(out: Array, structure: Fourier, region: Region) -> None:
+    """window[t] cos(2 pi t f / F) or -window[t] sin(2 pi t f / F), from float64."""
+    if out.size == 0:
+        return
     period = 2 * (region.logical[2] - 1)
-    if region.size == 0:
-        return np.zeros(region.counts)
-    time = np.arange(region.starts[0], region.starts[0] + region.counts[0]) if region.rows is None else region.rows
-    frequency = np.arange(region.starts[2], region.starts[2] + region.counts[2])
-    exact = np.int64 if period < 2**31 else object  # Python's integers where 64 bits might overflow
     shift = period if structure.side == "imag" else 0  # -sin(a) = cos(a + pi/2), in quarters of a step
-    kernel = np.empty((len(time), len(frequency)))
-    step = max(1, _CHUNK // len(frequency))
-    for start in range(0, len(time), step):
-        some = time[start : start + step]
-        turn = (some.astype(exact)[:, None] % period * frequency.astype(exact)[None, :] % period).astype(np.int64)
-        cosine = _cosine((4 * turn + shift) % (4 * period), 4 * period)
-        kernel[start : start + step] = structure.window[some][:, None] * cosine
-    return kernel.reshape(region.counts)
+    times, _, frequencies = region.counts
+    wide = min(frequencies, _RUN)
+    for start in range(0, times, _RUN // wide):
+        stop = min(start + _RUN // wide, times)
+        time = np.arange(start, stop) + region.starts[0] if region.rows is None else region.rows[start:stop]
+        for first in range(0, frequencies, wide):
+            last = min(first + wide, frequencies)
+            frequency = np.arange(first, last) + region.starts[2]
+            turn = 4 * _products(time, frequency, period) + shift
+            kernel = structure.window[time][:, None] * _cosine(turn % (4 * period), 4 * period)
+            out[start:stop, 0, first:last] = rounded(kernel, out.dtype)
+
+
+def _products(time: Array, frequency: Array, period: int) -> Array:
+    """t f modulo the period, in exact integers: Python's where 64 bits might overflow."""
+    exact = np.int64 if period < 2**31 else object
+    product: Array = time.astype(exact)[:, None] % period * frequency.astype(exact)[None, :] % period
+    return product.astype(np.int64)
 
 
 def _cosine(turn: Array, period: int) -> Array:

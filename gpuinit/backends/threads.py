@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import threading
 from collections.abc import Callable
@@ -11,12 +10,12 @@ from typing import TYPE_CHECKING
 from gpuinit.key import integer
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future, ThreadPoolExecutor
+    from concurrent.futures import ThreadPoolExecutor
 
 __all__ = ["PIECE", "get_num_threads", "run", "set_num_threads"]
 
 PIECE = 2**19
-"""Elements of one piece of work: a fraction of a millisecond, so that threads end together."""
+"""Elements of one piece of work: a fraction of a millisecond, so that threads end together and Ctrl-C is met soon."""
 
 _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
@@ -24,8 +23,7 @@ _threads: int | None = None
 
 
 def get_num_threads() -> int:
-    """How many threads a large fill uses: `set_num_threads`, else GPUINIT_NUM_THREADS, else the processors this
-    process may use."""
+    """How many threads a large fill uses: `set_num_threads`, else GPUINIT_NUM_THREADS, else the processors allowed."""
     global _threads
     if _threads is None:
         asked = os.environ.get("GPUINIT_NUM_THREADS", "")
@@ -51,31 +49,71 @@ def set_num_threads(count: int) -> None:
 def run(work: Callable[[int, int], None], size: int) -> None:
     """Call `work(first, last)` over pieces that cover 0 .. size, on this thread and the pool's; the first exception is raised.
 
-    After an interrupt (Ctrl-C) a helper may still be at its piece, so `work` must hold on to whatever it writes to.
+    When it returns or raises, no piece is being worked at any more. Helpers that are busy elsewhere are not waited for.
     """
-    pieces = -(-size // PIECE)
-    helpers = min(get_num_threads(), pieces) - 1
-    if helpers < 1:
-        work(0, size)
-        return
-    turn = itertools.count()
-
-    def take_turns() -> None:
-        while (piece := next(turn)) < pieces:
-            work(piece * PIECE, min((piece + 1) * PIECE, size))
-
-    futures: list[Future[None]] = []
+    turns = _Turns(work, size)
+    helpers = min(get_num_threads(), turns.pieces) - 1
     try:
         for _ in range(helpers):
-            futures.append(_the_pool().submit(take_turns))
-    except RuntimeError:  # the interpreter is shutting down, or another thread replaced the pool: this one does the rest
+            _the_pool().submit(turns.help)
+    except RuntimeError:  # the interpreter is shutting down, no thread can be started, or another call replaced the pool
         pass
     try:
-        take_turns()
+        while (piece := turns.next()) is not None:
+            work(*piece)
     finally:
-        next(itertools.islice(turn, pieces, None))  # after an exception here, let the helpers find nothing left
-        for future in futures:
-            future.result()
+        turns.finish()
+
+
+class _Turns:
+    """The pieces of one call: whoever comes takes the next.
+
+    Only the helpers' pieces are counted as they run: the caller knows of its own, and may be interrupted anywhere.
+    """
+
+    def __init__(self, work: Callable[[int, int], None], size: int) -> None:
+        self.pieces = -(-size // PIECE)
+        self._piece = PIECE
+        self._work = work
+        self._size = size
+        self._next = 0
+        self._running = 0
+        self._error: BaseException | None = None
+        self._changed = threading.Condition()
+
+    def next(self, helpers: int = 0) -> tuple[int, int] | None:
+        """The next piece, first and last element, or None if there is none; a helper says that it is one."""
+        with self._changed:
+            if self._next >= self.pieces:
+                return None
+            first = self._next * self._piece
+            self._next += 1
+            self._running += helpers
+            return first, min(first + self._piece, self._size)
+
+    def help(self) -> None:
+        """Work at pieces until there are none left; an exception is kept for `finish`, and ends the work."""
+        while (piece := self.next(helpers=1)) is not None:
+            error: BaseException | None = None
+            try:
+                self._work(*piece)
+            except BaseException as raised:
+                error = raised
+            with self._changed:
+                self._running -= 1
+                if error is not None:
+                    self._error, self._next = error, self.pieces
+                self._changed.notify_all()
+
+    def finish(self) -> None:
+        """Let no further piece begin, wait for those under way, and raise what went wrong in one."""
+        with self._changed:
+            self._next = self.pieces
+            while self._running:
+                self._changed.wait()
+            error, self._error = self._error, None
+        if error is not None:
+            raise error
 
 
 def _the_pool() -> ThreadPoolExecutor:

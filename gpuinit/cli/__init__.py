@@ -16,26 +16,25 @@ __all__ = ["main"]
 
 
 class _Stopped(BaseException):
-    """A signal asked the process to end; `status` is what it exits with."""
+    """The signal `number` asked the process to end."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
-        self.status = 128 + number
+        self.number = number
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line on `argv` (by default the process's arguments) and return the exit status."""
     try:
         with _signals():
-            from gpuinit.cli.parser import (
-                run,
-            )  # the work begins here, imports included, so that a signal is met everywhere
+            from gpuinit.cli.parser import run  # here, so that a signal during these imports is met too
 
             return run(argv)
     except KeyboardInterrupt:
         return _fail("interrupted", 128 + signal.SIGINT)
     except _Stopped as stopped:
-        return _fail(f"stopped by {signal.Signals(stopped.status - 128).name}", stopped.status)
+        how = "interrupted" if stopped.number == signal.SIGINT else f"stopped by {signal.Signals(stopped.number).name}"
+        return _fail(how, 128 + stopped.number)
     except BrokenPipeError:  # the reader of the output left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
@@ -43,13 +42,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @contextlib.contextmanager
 def _signals() -> Iterator[None]:
-    """While the block runs, requests to end arrive as an exception, so that unfinished files are removed."""
+    """While the block runs, the first request to end arrives as an exception, so that unfinished files are removed.
+
+    Later ones are ignored: what the first began is not interrupted.
+    """
+    stopping = False
 
     def stop(number: int, frame: Any) -> None:
-        raise _Stopped(number)
+        nonlocal stopping
+        if not stopping:
+            stopping = True
+            raise _Stopped(number)
 
+    usual = (signal.SIG_DFL, signal.default_int_handler)  # another is the caller's own, or nohup's
     try:
-        wanted = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is signal.SIG_DFL]
+        wanted = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) in usual]
         before = {number: signal.signal(number, stop) for number in wanted}
     except ValueError:  # not the main thread
         before = {}

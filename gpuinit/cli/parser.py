@@ -55,7 +55,7 @@ def run(argv: Sequence[str] | None) -> int:
         return int(done.code or 0)
     except BrokenPipeError:
         raise
-    except (_BadInput, ValueError, TypeError, FileExistsError, IsADirectoryError, NotADirectoryError) as error:
+    except (_BadInput, ValueError, TypeError, OverflowError, FileExistsError, IsADirectoryError, NotADirectoryError) as error:
         return _fail(error, 2)
     except MemoryError as error:
         return _fail(f"not enough memory: {error}", 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import math
 import sys
@@ -41,12 +42,28 @@ def report(written: Sequence[Written], out: str, as_json: bool) -> None:
     if as_json:
         print(json.dumps([_facts(item) for item in written], indent=1), flush=True)
         return
-    _print_table(written)
     nbytes, seconds = sum(item.nbytes for item in written), sum(item.seconds for item in written)
-    print(
-        f"{len(written)} {'file' if len(written) == 1 else 'files'}, {_size(nbytes)} in {seconds:.1f} s: {out}",
-        flush=True,
-    )
+    with _any_character():
+        _print_table(written)
+        print(
+            f"{len(written)} {'file' if len(written) == 1 else 'files'}, {_size(nbytes)} in {seconds:.1f} s: {out}",
+            flush=True,
+        )
+
+
+@contextlib.contextmanager
+def _any_character() -> Iterator[None]:
+    """While the block runs, standard output shows what its encoding lacks as `\\xe9`: the files are written by now."""
+    stream = sys.stdout
+    if not isinstance(stream, io.TextIOWrapper):
+        yield
+        return
+    errors = stream.errors
+    stream.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        stream.reconfigure(errors=errors)
 
 
 def _print_table(written: Sequence[Written]) -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import reprlib
-import weakref
 from typing import Any, Self
 
 from gpuinit import arrays, backends, dtypes
 from gpuinit.distributions import Distribution
+from gpuinit.initializers.seeds import deserialize_seed, key_source, own_seed
 from gpuinit.key import Key, SeedGenerator, random_seed
 from gpuinit.region import Region, checked_shape
 from gpuinit.structures import Structure
 
-__all__ = ["Initializer", "RandomInitializer", "key_source"]
+__all__ = ["Initializer", "RandomInitializer"]
 
 
 class Initializer:
@@ -36,10 +37,22 @@ class Initializer:
             raise NotImplementedError(
                 f"{type(self).__name__} must implement distribution(shape), or __call__(shape, dtype) as in Keras"
             )
-        raise TypeError(
-            f"{type(self).__name__} overrides __call__ alone; fill, block= and rows= need distribution(shape), "
-            "which returns a value of gpuinit.distributions or gpuinit.structures"
-        )
+        raise _needs_the_hook(type(self))
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """A class that overrides `__call__` alone still answers for block= and rows=: by an error, not by the whole tensor."""
+        super().__init_subclass__(**kwargs)
+        if "__call__" not in vars(cls) or "distribution" in vars(cls):
+            return
+        call = vars(cls)["__call__"]
+
+        @functools.wraps(call)
+        def checked(self: Any, *args: Any, **options: Any) -> Any:
+            if options.get("block") is not None or options.get("rows") is not None:
+                raise _needs_the_hook(type(self))
+            return call(self, *args, **options)
+
+        cls.__call__ = checked  # type: ignore[method-assign]
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The dimensions of the whole tensor that `shape` asks for; another than `shape` for STFT alone."""
@@ -90,6 +103,8 @@ class Initializer:
             TypeError, ValueError, IndexError: as in a call, or `out` is read-only, overlaps itself or has another
             shape; then nothing has been written.
         """
+        if _overrides_call_alone(type(self)):
+            raise _needs_the_hook(type(self))
         backend, kind = backends.owner(out)
         if shape is None and (block is not None or rows is not None):
             raise ValueError("fill: shape= is required with block= or rows=; it is the logical tensor's, not out's")
@@ -129,13 +144,21 @@ class Initializer:
             raise ValueError(
                 f"dtype={dtype.name}: {type(self).__name__} draws random numbers and makes {', '.join(dtypes.RANDOM)}"
             )
-        return law if isinstance(law, Structure) else law.sampler(dtype)
+        if isinstance(law, Structure):
+            law.check(dtype)
+            return law
+        if not hasattr(law, "sampler"):
+            raise TypeError(
+                f"{type(self).__name__}.distribution returned {law!r}: it must return a value of gpuinit.distributions "
+                "or gpuinit.structures"
+            )
+        return law.sampler(dtype)
 
     def _key(self, law: Any, part: bool) -> Key | None:
         """The key of a call, None if nothing is drawn; taken last, when nothing can fail any more. `part`: block or rows."""
         if not _is_random(law):
             return None
-        source = self._key_source()
+        source = self.key_source()
         if isinstance(source, Key):
             return source
         if part:
@@ -145,15 +168,23 @@ class Initializer:
             )
         return source.next_key()
 
-    def _key_source(self) -> Key | SeedGenerator:
-        """Where keys come from: the attribute `seed` of a user's class, else a seed drawn once for this instance."""
+    def key_source(self) -> Key | SeedGenerator:
+        """The Key or SeedGenerator that calls draw from: the attribute `seed` of a user's class, else a seed of this instance."""
         seed = getattr(self, "seed", None)
-        if seed is None:  # kept beside the instance, which may not gain attributes by being used
-            seed = _SEEDS.setdefault(self, random_seed())
-        return key_source(seed)
+        return key_source(own_seed(self) if seed is None else seed)
 
 
-_SEEDS: weakref.WeakKeyDictionary[Initializer, int] = weakref.WeakKeyDictionary()
+def _overrides_call_alone(kind: type[Initializer]) -> bool:
+    """Whether a call makes something else than `distribution` states: the nearest class that has either has `__call__` only."""
+    nearest = next(base for base in kind.__mro__ if "__call__" in vars(base) or "distribution" in vars(base))
+    return "distribution" not in vars(nearest)
+
+
+def _needs_the_hook(kind: type[Initializer]) -> TypeError:
+    return TypeError(
+        f"{kind.__name__} overrides __call__ alone; fill, block= and rows= need distribution(shape), "
+        "which returns a value of gpuinit.distributions or gpuinit.structures"
+    )
 
 
 def _is_random(law: Any) -> bool:
@@ -173,11 +204,7 @@ class RandomInitializer(Initializer):
     """
 
     def __init__(self, seed: int | Key | SeedGenerator | dict[str, Any] | None = None) -> None:
-        if isinstance(seed, dict):
-            seed = _deserialize_seed(seed)
-        self._init_seed = seed
-        self.seed = random_seed() if seed is None else seed
-        self._source = key_source(self.seed)
+        self.seed = seed
 
     def get_config(self) -> dict[str, Any]:
         seed = self._init_seed
@@ -185,24 +212,21 @@ class RandomInitializer(Initializer):
             return {"seed": {"class_name": type(seed).__name__, "config": seed.get_config()}}
         return {"seed": None if seed is None else int(seed)}
 
-    def _key_source(self) -> Key | SeedGenerator:
-        return self._source
+    @property
+    def seed(self) -> int | Key | SeedGenerator:
+        """What calls draw from: the seed given, or the one drawn for None."""
+        if self._init_seed is None:
+            return self._source.seed if isinstance(self._source, Key) else self._source
+        return self._init_seed
 
+    @seed.setter
+    def seed(self, seed: int | Key | SeedGenerator | dict[str, Any] | None) -> None:
+        self._init_seed = deserialize_seed(seed) if isinstance(seed, dict) else seed
+        self._source = key_source(random_seed() if seed is None else self._init_seed)
 
-def key_source(seed: Any) -> Key | SeedGenerator:
-    """The Key or SeedGenerator that `seed` is or names; ValueError if it is neither of these nor an integer in range."""
-    if isinstance(seed, (Key, SeedGenerator)):
-        return seed
-    try:
-        return Key(seed)
-    except TypeError as error:
-        raise ValueError(f"{error}, or None, a Key or a SeedGenerator") from None
-
-
-def _deserialize_seed(config: dict[str, Any]) -> Key | SeedGenerator:
-    kinds: dict[str, Any] = {"Key": Key, "SeedGenerator": SeedGenerator}
-    kind = kinds.get(str(config.get("class_name")))
-    if kind is None:
-        raise ValueError(f"seed={config!r}: a serialized seed has class_name 'Key' or 'SeedGenerator'")
-    made: Key | SeedGenerator = kind.from_config(config.get("config", {}))
-    return made
+    def key_source(self) -> Key | SeedGenerator:
+        """The Key or SeedGenerator that calls draw from."""
+        try:
+            return self._source
+        except AttributeError:
+            raise TypeError(f"{type(self).__name__}.__init__ must call super().__init__(seed)") from None

@@ -30,7 +30,7 @@ class STFT(Initializer):
 
     Raises:
         TypeError, ValueError: an argument is wrong. When called, ValueError: the shape is not 3-D, K is 1, the window
-            has another length than T, or its scaling c is 0.
+            has another length than T, its scaling c is 0, or the dtype cannot hold +-w / c.
     """
 
     def __init__(self, side: str = "real", window: Any = "hann", scaling: str | None = "density", periodic: bool = False) -> None:

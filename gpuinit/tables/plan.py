@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import inspect
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,13 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from gpuinit import backends, dtypes, initializers, registry
-from gpuinit.arrays import cast
+from gpuinit import backends, dtypes, registry
 from gpuinit.initializers import Initializer
 from gpuinit.key import Key, integer
 from gpuinit.recipe import Recipe
 from gpuinit.region import checked_shape
-from gpuinit.structures import Constant, Diagonal, Fourier, Haar
 from gpuinit.tables.formats import FORMATS, Format, by_suffix
 from gpuinit.tables.spec import SpecError, Specs, TableSpec
 
@@ -32,7 +29,7 @@ DEFAULT_INIT = "random_uniform"
 
 @dataclass(frozen=True)
 class Job:
-    """One file to write: the tensor `initializer(logical, dtype)`, whose dimensions are `shape`."""
+    """One file to write: the tensor `initializer(logical, dtype)`, whose dimensions are `shape`, made on `device`."""
 
     name: str
     path: Path
@@ -40,6 +37,7 @@ class Job:
     initializer: Initializer
     logical: tuple[int, ...]
     dtype: np.dtype[Any]
+    device: str
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -74,7 +72,7 @@ class Job:
     @cached_property
     def in_one_piece(self) -> bool:
         """Whether its tensor is made whole in memory, as an orthogonal one, whose parts cost as much as all of it."""
-        return isinstance(self.initializer.distribution(self.logical), Haar)
+        return not getattr(self.initializer.law(self.logical, self.dtype), "divisible", True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +117,7 @@ def plan_tables(
         DeviceError: the device cannot be used.
     """
     form = _format(format)
-    backends.select(device)
+    device = backends.select(device).device
     if max_rows is not None and integer(max_rows, "max_rows") < 0:
         raise ValueError(f"max_rows={max_rows} is negative: it must be an integer >= 0")
     if seed is None:
@@ -132,7 +130,7 @@ def plan_tables(
         choice = default.then(spec.init, spec.args, spec.dtype)
         try:
             path = Path(out) / (spec.name + form.suffix)
-            jobs.append(_job(spec.name, path, form, choice, key.fold_in(spec.name), _limited(spec, max_rows)))
+            jobs.append(_job(spec.name, path, form, choice, key.fold_in(spec.name), _limited(spec, max_rows), device))
         except (TypeError, ValueError) as error:
             raise SpecError(f"{spec.where}: table {spec.name!r}: {error}") from error
     return jobs
@@ -158,10 +156,10 @@ def plan_tensor(
     form = by_suffix(path)
     if format is not None and _format(format) is not form:
         raise ValueError(f"format={format!r} does not go with out={str(out)!r}, whose suffix asks for {form.name}")
-    backends.select(device)
+    device = backends.select(device).device
     choice = _Choice(DEFAULT_INIT, {}, None).then(init, args, dtype)
     name = path.name.removesuffix(form.suffix)
-    return [_job(name, path, form, choice, Key(0 if seed is None else seed), checked_shape(shape))]
+    return [_job(name, path, form, choice, Key(0 if seed is None else seed), checked_shape(shape), device)]
 
 
 def _format(name: str) -> Format:
@@ -176,13 +174,11 @@ def _limited(spec: TableSpec, max_rows: int | None) -> tuple[int, ...]:
     return (min(spec.shape[0], max_rows), *spec.shape[1:])
 
 
-def _job(name: str, path: Path, form: Format, choice: _Choice, key: Key, shape: tuple[int, ...]) -> Job:
+def _job(name: str, path: Path, form: Format, choice: _Choice, key: Key, shape: tuple[int, ...], device: str) -> Job:
     kind = dtypes.canonical(choice.dtype)
     form.check(kind)
-    job = Job(name, path, form, _initializer(choice, key), shape, kind)
-    match job.initializer.law(shape, kind):
-        case Constant(value=value) | Diagonal(gain=value) | Fourier(window=value) | Haar(gain=value):
-            cast(value, kind)  # refuses what the dtype cannot hold, as a sampler did already
+    job = Job(name, path, form, _initializer(choice, key), shape, kind, device)
+    job.initializer.law(shape, kind)  # refuses what the shape or the dtype cannot hold
     return job
 
 
@@ -209,8 +205,6 @@ def _class(name: str) -> type[Initializer]:
         kind = Initializer
     if kind is not Initializer:
         return kind
-    classes = [known for known in initializers.__all__ if known[0].isupper() and "Initializer" not in known]
-    names = [re.sub("([a-z])([A-Z])", r"\1_\2", known).lower() for known in classes]
-    close = difflib.get_close_matches(name.lower(), names, 1)
+    close = difflib.get_close_matches(name.lower(), registry.names(), 1)
     hint = f"did you mean {close[0]!r}? " if close else ""
-    raise ValueError(f"init={name!r} is not known; {hint}The names are {', '.join(sorted(names))}")
+    raise ValueError(f"init={name!r} is not known; {hint}The names are {', '.join(registry.names())}")

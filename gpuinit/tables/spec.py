@@ -21,6 +21,7 @@ LONGEST_NAME = 200
 
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NOT_EVERYWHERE = re.compile(r'[:*?"<>|]')
 
 
 class SpecError(ValueError):
@@ -94,8 +95,10 @@ def check_name(name: str) -> None:
         problem = "has a control character"
     elif "/" in name or "\\" in name:
         problem = "has a path separator"
-    elif name.startswith("."):
-        problem = "begins with a dot"
+    elif found := _NOT_EVERYWHERE.search(name):
+        problem = f"has a {found[0]}, which some systems allow in no file name"
+    elif name.startswith(".") or name.endswith("."):
+        problem = "begins or ends with a dot"
     elif _RESERVED.fullmatch(name):
         problem = "is reserved on some systems"
     elif len(name.encode("utf-8", "surrogatepass")) > LONGEST_NAME:

@@ -6,7 +6,6 @@ import errno
 import json
 import math
 import mmap
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -72,14 +71,12 @@ def write(jobs: Sequence[Job], *, force: bool = False, progress: Progress | None
 def _write(job: Job, pool: ThreadPoolExecutor, buffers: list[Array], progress: Progress) -> Written:
     began = time.perf_counter()
     try:
-        with replacing(job.path) as file:
+        with replacing(*job.files) as (file, *beside):
+            for companion in beside:
+                text = json.dumps(job.recipe.to_json(), indent=1) + "\n"
+                write_all(companion, np.frombuffer(text.encode(), np.uint8))
             write_all(file, np.frombuffer(job.header, np.uint8))
             digest = _stream(job, file, pool, buffers, progress)
-            os.fsync(file.fileno())
-            if job.companion:
-                with replacing(job.companion) as beside:
-                    text = json.dumps(job.recipe.to_json(), indent=1) + "\n"
-                    write_all(beside, np.frombuffer(text.encode(), np.uint8))
     except OSError as error:
         if error.errno not in _FULL:
             raise
@@ -94,13 +91,13 @@ def _stream(job: Job, file: FileIO, pool: ThreadPoolExecutor, buffers: list[Arra
     """Make the job's chunks and write them behind each other; a buffer is used again once it has been written."""
     digest = Digest()
     pending: list[Future[int] | None] = [None] * len(buffers)
-    whole = job.initializer(job.logical, job.dtype) if job.in_one_piece else None
+    whole = _whole(job)
     start = 0
     try:
         for number, block in enumerate(blocks(job.shape, CHUNK_BYTES // job.dtype.itemsize)):
             turn = number % len(buffers)
             _settle(pending[turn], job, progress)
-            chunk = _made(job, block, buffers[turn]) if whole is None else whole[block]
+            chunk = _made(job, block, buffers[turn], whole)
             digest.update(chunk, start)
             start += chunk.size
             pending[turn] = pool.submit(write_all, file, chunk)
@@ -111,8 +108,16 @@ def _stream(job: Job, file: FileIO, pool: ThreadPoolExecutor, buffers: list[Arra
     return digest
 
 
-def _made(job: Job, block: tuple[slice, ...], buffer: Array) -> Array:
-    """A block of the job's tensor, in the first bytes of the buffer."""
+def _whole(job: Job) -> Array | None:
+    """The job's tensor, if it is one that is made in one piece."""
+    return job.initializer(job.logical, job.dtype, device=job.device) if job.in_one_piece else None
+
+
+def _made(job: Job, block: tuple[slice, ...], buffer: Array, whole: Array | None) -> Array:
+    """A block of the job's tensor: of the whole one if there is it, else made in the first bytes of the buffer."""
+    if whole is not None:
+        part: Array = whole[block]
+        return part
     counts = tuple(part.stop - part.start for part in block)
     chunk: Array = buffer[: math.prod(counts) * job.dtype.itemsize].view(job.dtype).reshape(counts)
     job.initializer.fill(chunk, shape=job.logical, block=block)

@@ -1,0 +1,98 @@
+"""Filling bundles of vector registers from memory, indices and constants, and writing them to memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+from gpuinit.kernels.numba_lanes import BUNDLE, Lanes, lanes_of, pack, register_type, splat
+
+__all__ = ["alternate", "count_up", "load_lanes", "store_lanes", "store_pairs"]
+
+
+@intrinsic
+def load_lanes(typingctx: Any, array: Any, place: Any) -> Any:
+    """The elements of a contiguous array from index `place` on, as many as a bundle holds."""
+    kind = Lanes(array.dtype, lanes_of(array.dtype), BUNDLE)
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        start = builder.gep(context.make_array(array)(context, builder, args[0]).data, [args[1]])
+        register = register_type(kind.element, kind.width)
+        pointer = builder.bitcast(start, register.as_pointer())
+        return pack(builder, [_load(builder, pointer, r, kind.element) for r in range(kind.bundle)])
+
+    return kind(array, types.int64), generate
+
+
+def _load(builder: Any, pointer: Any, place: int, element: Any) -> Any:
+    return builder.load(builder.gep(pointer, [ir.Constant(ir.IntType(64), place)]), align=element.bitwidth // 8)
+
+
+@intrinsic
+def store_lanes(typingctx: Any, array: Any, place: Any, value: Any) -> Any:
+    """Write a bundle of unsigned integers into a contiguous array from index `place` on, their lower bits if its are narrower."""
+    element = array.dtype
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        start = builder.gep(context.make_array(array)(context, builder, args[0]).data, [args[1]])
+        register = register_type(element, value.width)
+        pointer = builder.bitcast(start, register.as_pointer())
+        for r in range(value.bundle):
+            full = builder.extract_value(args[2], r)
+            lower = full if full.type == register else builder.trunc(full, register)
+            builder.store(lower, builder.gep(pointer, [ir.Constant(ir.IntType(64), r)]), align=element.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, value), generate
+
+
+@intrinsic
+def count_up(typingctx: Any, start: Any, bundle: Any) -> Any:
+    """start, start + 1, ... over the lanes of `bundle` (a literal) registers of uint64."""
+    if not isinstance(bundle, types.IntegerLiteral):
+        return None
+    kind = Lanes(types.uint64, lanes_of(types.uint64), bundle.literal_value)
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        first, register = splat(builder, args[0], kind.width), register_type(kind.element, kind.width)
+        steps = [ir.Constant(register, [r * kind.width + lane for lane in range(kind.width)]) for r in range(kind.bundle)]
+        return pack(builder, [builder.add(first, step) for step in steps])
+
+    return kind(types.uint64, bundle), generate
+
+
+@intrinsic
+def store_pairs(typingctx: Any, array: Any, place: Any, even: Any, odd: Any) -> Any:
+    """Write the elements of two bundles alternately into a contiguous array from index `place` on."""
+    width = even.width
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        start = builder.gep(context.make_array(array)(context, builder, args[0]).data, [args[1]])
+        pointer = builder.bitcast(start, register_type(array.dtype, width).as_pointer())
+        for r in range(even.bundle):
+            pair = [builder.extract_value(bundle, r) for bundle in args[2:]]
+            for half in range(2):
+                order = [(lane + half * width) // 2 + lane % 2 * width for lane in range(width)]
+                mixed = builder.shuffle_vector(*pair, ir.Constant(ir.VectorType(ir.IntType(32), width), order))
+                target = builder.gep(pointer, [ir.Constant(ir.IntType(64), 2 * r + half)])
+                builder.store(mixed, target, align=array.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, even, odd), generate
+
+
+@intrinsic
+def alternate(typingctx: Any, even: Any, odd: Any) -> Any:
+    """A bundle with `even` in the even lanes and `odd` in the odd ones."""
+    kind = Lanes(even, lanes_of(even), BUNDLE)
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        order = [lane % 2 * kind.width for lane in range(kind.width)]
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), kind.width), order)
+        both = [splat(builder, value, kind.width) for value in args]
+        return pack(builder, [builder.shuffle_vector(*both, mask)] * kind.bundle)
+
+    return kind(even, odd), generate
