@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from gpuinit.region import checked_shape
 __all__ = ["Recipe"]
 
 _FIELDS = ("gpuinit", "contract", "initializer", "key", "shape", "dtype")
+_FLOAT = "__float__"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +77,11 @@ class Recipe:
         return made
 
     def to_json(self) -> dict[str, Any]:
-        """A dict that JSON can hold."""
+        """A dict that strict JSON can hold: floats that are not finite stand as {"__float__": "inf"}, "-inf" or "nan"."""
         return {
             "gpuinit": self.version,
             "contract": self.contract,
-            "initializer": self.config,
+            "initializer": _encoded(self.config),
             "key": None if self.key is None else self.key.get_config(),
             "shape": list(self.shape),
             "dtype": self.dtype,
@@ -97,7 +99,25 @@ class Recipe:
         check_contract(dict(data))
         key = None if data["key"] is None else Key.from_config(data["key"])
         shape, dtype = checked_shape(tuple(data["shape"])), dtypes.canonical(data["dtype"]).name
-        return cls(dict(data["initializer"]), key, shape, dtype, str(data["gpuinit"]), data["contract"])
+        return cls(dict(_decoded(data["initializer"])), key, shape, dtype, str(data["gpuinit"]), data["contract"])
+
+
+def _encoded(value: Any) -> Any:
+    """`value` with its floats that are not finite as JSON can hold them."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return {_FLOAT: repr(float(value))}
+    if isinstance(value, Mapping):
+        return {name: _encoded(item) for name, item in value.items()}
+    return [_encoded(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _decoded(value: Any) -> Any:
+    """What `_encoded` was given."""
+    if isinstance(value, Mapping):
+        if set(value) == {_FLOAT}:
+            return float(value[_FLOAT])
+        return {name: _decoded(item) for name, item in value.items()}
+    return [_decoded(item) for item in value] if isinstance(value, list) else value
 
 
 def _key(initializer: Initializer, law: Any) -> Key | None:

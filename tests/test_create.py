@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import json
 import math
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -130,7 +132,7 @@ def test_one_tensor_for_every_kind(
     expected = kind(**args, **seed)(shape, dtype)
     given = [f"--arg={name}={json.dumps(value)}" for name, value in args.items()]
     out = tmp_path / "made" / "w.safetensors"
-    sizes = ",".join(map(str, shape))
+    sizes = ",".join(map(str, shape)) or "()"
     assert create("--shape", sizes, "--init", init, *given, "--dtype", dtype, "--seed", 3, "--out", out, "--quiet") == 0
     elements, recipe = loaded(out)
     assert elements == expected.tobytes()
@@ -274,6 +276,10 @@ def test_values_are_never_evaluated() -> None:
         "__import__('os')": "__import__('os')",
         "a=b": "a=b",
         "": "",
+        "1+2j": 1 + 2j,
+        "-2.5j": -2.5j,
+        "j": "j",
+        "1+2i": "1+2i",
     }
     for text, value in cases.items():
         name, found = argument(f"x={text}")
@@ -340,11 +346,20 @@ def refused(capsys: pytest.CaptureFixture[str], status: int, arguments: tuple[ob
         ("", "one of the arguments --tables --shape is required"),
         ("--shape 5 --bogus", "--bogus"),
         ("--shape 5 --quiet --json", "not allowed with"),
+        *[(f"--shape 5 --{name}=", f"--{name}: the value is empty") for name in ("init", "dtype", "format", "device", "out")],
+        ("--tables=", "--tables: the value is empty"),
+        ("--shape=", "--shape: '' must be integers"),
+        ("--shape 5 --arg stddev=" + "[" * 100_000, "is nested too deeply"),
+        ("--shape 5 --init constant --arg value=" + "[" * 900 + "]" * 900, ""),
+        *[(f"--shape 5 --{name}=" + "9" * 5000, f"--{name}: '99999") for name in ("shape", "seed", "max-rows")],
+        ("--shape 5 --arg maxval=" + "9" * 5000, "--arg: 'maxval=99999"),
+        ("--shape 5 --arg maxval=[" + "9" * 5000 + "]", "--arg: 'maxval=[99999"),
+        ("--shape 5 --init " + "x" * 5000, "init='xxxxx"),
     ],
 )
 def test_bad_arguments(arguments: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    said = refused(capsys, 2, (*arguments.split(), "--out", tmp_path / "folder" / "w.npy"))
-    assert says in said and os.listdir(tmp_path) == []
+    said = refused(capsys, 2, ("--out", tmp_path / "folder" / "w.npy", *arguments.split()))
+    assert says in said and len(said) < 1000 and os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -377,9 +392,109 @@ def test_bad_tables(content: str, options: str, says: str, tmp_path: Path, capsy
 def test_bad_toml_says_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     listed = tables(tmp_path, '[tables.a]\nshape = [3]\n\n[tables.b]\nshape = [3]\ninit = "he_norml"\n', "t.toml")
     said = refused(capsys, 2, ("--tables", listed, "--out", tmp_path / "out"))
-    assert "t.toml:5: table 'b': init='he_norml' is not known; did you mean 'he_normal'?" in said
+    assert "t.toml:6: table 'b': init='he_norml' is not known; did you mean 'he_normal'?" in said
     assert os.listdir(tmp_path) == ["t.toml"]
     assert "No such file" in refused(capsys, 2, ("--tables", tmp_path / "none.toml", "--out", tmp_path / "out"))
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "says"),
+    [
+        ("seed = -1\n", 1, "seed=-1 is out of range"),
+        ("seed = 1\ninit = 'foo'\n", 2, "init='foo' is not known"),
+        ("seed = 1\nargs = { stddev = 2 }\n", 2, "RandomUniform has no argument 'stddev'"),
+        ("init = 'random_normal'\n[args]\nstddev = -2\n", 2, "stddev=-2"),
+        ("seed = 1\ndtype = 'float12'\n", 2, "dtype='float12' is not known"),
+        ("seed = 1\ndtype = 'bfloat16'\n", 2, "format='npy' cannot hold dtype=bfloat16"),
+    ],
+)
+def test_wrong_defaults_are_no_tables_fault(
+    content: str, line: int, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listed = tables(tmp_path, f"{content}[tables.a]\nrows = 3\ndim = 4\n", "t.toml")
+    said = refused(capsys, 2, ("--tables", listed, "--out", tmp_path / "out", "--format", "npy"))
+    assert f"t.toml:{line}: " in said and says in said and "table 'a'" not in said and os.listdir(tmp_path) == ["t.toml"]
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "says"),
+    [
+        ("init = 'random_normal'\nargs = { mean = 1, stddev = -2 }", 5, "stddev=-2"),
+        ("init = 'random_normal'\ndtype = 'float12'", 5, "dtype='float12'"),
+        ("dtype = 'bfloat16'", 4, "format='npy' cannot hold"),
+        ("init = 'he_normal'\ndtype = 'int8'", 5, "dtype=int8"),
+        ("init = 'identity'\ndtype = 'float32'", 2, "shape=(3, 4, 5)"),
+        ("args = { stddev = 2 }", 4, "RandomUniform has no argument 'stddev'"),
+    ],
+)
+def test_a_tables_wrong_setting_says_its_line(
+    content: str, line: int, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listed = tables(tmp_path, f"[tables.a]\nshape = [3, 4, 5]\n# they follow\n{content}\n", "t.toml")
+    said = refused(capsys, 2, ("--tables", listed, "--out", tmp_path / "out", "--format", "npy"))
+    assert f"t.toml:{line}: table 'a': " in said and says in said
+
+
+def test_a_wrong_number_of_threads_is_met_in_the_plan(tmp_path: Path) -> None:
+    environment = {**os.environ, "GPUINIT_NUM_THREADS": "abc"}
+    arguments = ["--shape", "3000,3000", "--out", str(tmp_path / "new" / "w.npy")]
+    done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, env=environment, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "") and done.stderr.count("\n") == 1
+    assert "GPUINIT_NUM_THREADS='abc'" in done.stderr and os.listdir(tmp_path) == []
+
+
+def test_standard_error_closed(tmp_path: Path) -> None:
+    out = tmp_path / "w.npy"
+    command = "exec " + " ".join(COMMAND) + ' "$@" 2>&-'
+    good = subprocess.run(["sh", "-c", command, "sh", "--shape", "3", "--out", str(out)], stdout=subprocess.PIPE, timeout=60)
+    assert good.returncode == 0 and b"1 file, " in good.stdout and out.exists()
+    for wrong in ("--shape=x", "--init=x"):
+        arguments = ["sh", "-c", command, "sh", "--shape=3", wrong, "--out", str(tmp_path / "v.npy")]
+        done = subprocess.run(arguments, stdout=subprocess.PIPE, timeout=60)
+        assert (done.returncode, done.stdout) == (2, b"")
+
+
+class Terminal(io.StringIO):
+    """A terminal that keeps what it is sent."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_names_are_shown_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = tables(tmp_path, "[tables.'[red]x']\nshape=[3]\n[tables.'[b]']\nshape=[3]\n", "t.toml")
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setenv("TERM", "xterm")
+    assert create("--tables", listed, "--out", tmp_path / "out") == 0
+    shown = capsys.readouterr().out
+    assert "[red]x " in shown and "[b] " in shown
+    assert "[red]x" in re.sub("\x1b.*?[a-zA-Z]", "", sys.stderr.getvalue())
+    assert create("--shape", 3, "--out", tmp_path / ":dog:.npy") == 0
+    assert ":dog: " in capsys.readouterr().out and ":dog:" in sys.stderr.getvalue()
+
+
+def test_numbers_that_json_has_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Recipes and the summary are strict JSON, which knows no Infinity and no NaN."""
+
+    def never(name: str) -> None:
+        raise AssertionError(name)
+
+    out = tmp_path / "w.npy"
+    assert create("--shape", 3, "--init", "constant", "--arg", "value=-inf", "--json", "--out", out) == 0
+    [fact] = json.loads(capsys.readouterr().out, parse_constant=never)
+    assert fact["mean"] is None and fact["std"] is None
+    recipe = Recipe.from_json(json.loads(out.with_suffix(".json").read_text(), parse_constant=never))
+    assert recipe.initializer()(recipe.shape).tobytes() == np.load(out).tobytes() == np.full(3, -np.inf, np.float32).tobytes()
+    bounds = ("--init", "truncated_normal", "--arg", "lower=-inf", "--shape", 3, "--out", tmp_path / "w.safetensors")
+    assert create(*bounds, "--quiet") == 0
+    with safetensors.safe_open(tmp_path / "w.safetensors", framework="np") as opened:
+        assert "lower" in json.loads(opened.metadata()["gpuinit"], parse_constant=never)["initializer"]["config"]
+
+
+def test_a_complex_argument(tmp_path: Path) -> None:
+    options = ("--init", "constant", "--arg", "value=1+2j", "--dtype", "complex64")
+    assert create("--shape", 3, *options, "--out", tmp_path / "w.npy", "--quiet") == 0
+    assert np.load(tmp_path / "w.npy").tolist() == [1 + 2j] * 3
 
 
 def test_the_device_is_what_tensors_are_made_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -427,7 +542,59 @@ def test_places_that_are_taken_by_something_else(tmp_path: Path, capsys: pytest.
     assert sorted(os.listdir(tmp_path)) == ["file", "w.npy"] and os.listdir(tmp_path / "w.npy") == []
 
 
+@pytest.mark.parametrize("kind", ["link", "dangling link", "folder", "pipe"])
+@pytest.mark.parametrize(("suffix", "late"), [(".part", False), (".part", True), (".old.part", False)])
+def test_what_is_no_regular_file_is_left_alone(
+    suffix: str, late: bool, kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is refused before anything is made; one that comes after the check is refused too."""
+    precious, place = tmp_path / "p.txt", tmp_path / f"z.npy{suffix}"
+    precious.write_text("precious")
+    if kind.endswith("link"):
+        place.symlink_to(precious if kind == "link" else tmp_path / "q.txt")
+    elif kind == "folder":
+        place.mkdir()
+    else:
+        os.mkfifo(place)
+    if late:
+        monkeypatch.setattr(writer, "check_free", lambda paths, force: None)
+    said = refused(capsys, 2, ("--shape", 3, "--out", tmp_path / "z.npy"))
+    assert "is no regular file" in said or kind == "folder"
+    assert "out: " in said and sorted(os.listdir(tmp_path)) == ["p.txt", place.name] and precious.read_text() == "precious"
+
+
+def test_the_final_file_is_named_where_it_cannot_be_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for length in (244, 248, 260):
+        out = tmp_path / "new" / ("x" * length + ".npy")
+        said = refused(capsys, 1, ("--shape", 3, "--out", out))
+        assert f"out: {str(out)!r} cannot be written: File name too long" in said and os.listdir(tmp_path) == []
+    said = refused(capsys, 1, ("--shape", 3, "--out", tmp_path / "new" / ("x" * 256) / "w.npy"))
+    assert "out: the folder " in said and "cannot be made: File name too long" in said and os.listdir(tmp_path) == []
+
+    def denied(path: Any, *rest: Any, real: Any = os.open) -> Any:
+        if str(path).endswith(".part"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path, *rest)
+
+    monkeypatch.setattr(os, "open", denied)
+    said = refused(capsys, 1, ("--shape", 3, "--out", tmp_path / "w.npy"))
+    assert f"out: {str(tmp_path / 'w.npy')!r} cannot be written: Permission denied" in said
+
+
 # what happens while running
+
+
+def test_only_empty_folders_of_its_own_are_removed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopping(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(writer, "_made", stopping)
+    (tmp_path / "old").mkdir()
+    for out in ("old/w.npy", "old/new/newer/w.npy", "new/../newer/w.npy"):
+        assert create("--shape", 3, "--out", tmp_path / out) == 130
+        assert os.listdir(tmp_path) == ["old"] and os.listdir(tmp_path / "old") == []
 
 
 def test_a_disk_too_small_for_all_is_refused_before_the_first(

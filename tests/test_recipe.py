@@ -37,6 +37,17 @@ def test_gives_the_tensor_back(initializer: gpuinit.Initializer) -> None:
     assert json.dumps(recipe.to_json()) == text
 
 
+@pytest.mark.parametrize("value", [float("inf"), -float("inf"), float("nan"), complex(1, float("inf"))], ids=str)
+def test_floats_that_json_has_not(value: complex) -> None:
+    for initializer in (gpuinit.Constant(value), gpuinit.Constant(np.array([1.0, value]))):
+        recipe = Recipe.of(initializer, (3, 2), "complex64")
+        text = json.dumps(recipe.to_json(), allow_nan=False)
+        again = Recipe.from_json(json.loads(text))
+        assert again.config == recipe.config or value != value
+        assert again.initializer()((3, 2), "complex64").tobytes() == initializer((3, 2), "complex64").tobytes()
+        assert json.dumps(again.to_json()) == text
+
+
 def test_states_what_it_must() -> None:
     data = Recipe.of(gpuinit.HeNormal(seed=7), [3, 4]).to_json()
     assert data["gpuinit"] == gpuinit.__version__ and data["contract"] == 1

@@ -25,6 +25,7 @@ class _Stopped(BaseException):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line on `argv` (by default the process's arguments) and return the exit status."""
+    _hold_descriptors()
     try:
         with _signals():
             from gpuinit.cli.parser import run  # here, so that a signal during these imports is met too
@@ -38,6 +39,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of the output left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+
+
+def _hold_descriptors() -> None:
+    """Open nothing as those of 0, 1 and 2 that are closed, so that no output file becomes standard error."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
 
 
 @contextlib.contextmanager
@@ -68,5 +76,6 @@ def _signals() -> Iterator[None]:
 
 
 def _fail(message: str, status: int) -> int:
-    print(f"gpuinit: error: {message}", file=sys.stderr)
+    if sys.stderr is not None:  # None: it was closed, and print would take standard output
+        print(f"gpuinit: error: {message}", file=sys.stderr)
     return status

@@ -8,7 +8,7 @@ from typing import Any
 from gpuinit.cli import values
 from gpuinit.cli.report import progress, report
 from gpuinit.tables import FORMATS, Job, plan_tables, plan_tensor, read_specs, write
-from gpuinit.tables.plan import DEFAULT_INIT
+from gpuinit.tables.choice import DEFAULT_INIT
 
 __all__ = ["add", "run"]
 
@@ -43,12 +43,17 @@ def add(commands: Any) -> None:
     what.add_argument(
         "--tables",
         metavar="FILE",
+        type=values.text,
         help="a .csv or .toml file that lists the tables; each key has its table's name folded in",
     )
-    what.add_argument("--shape", metavar="N,N", type=values.shape, help="make one tensor of this shape")
-    parser.add_argument("--out", metavar="PATH", required=True, help="the folder for the tables, or the one tensor's file")
-    parser.add_argument("--format", metavar="NAME", help=f"{' or '.join(FORMATS)}; by default the first, or by --out's suffix")
-    parser.add_argument("--init", metavar="NAME", help=f"the initializer (default {DEFAULT_INIT})")
+    what.add_argument("--shape", metavar="N,N", type=values.shape, help="make one tensor of this shape; () makes a single number")
+    parser.add_argument(
+        "--out", metavar="PATH", type=values.text, required=True, help="the folder for the tables, or the one tensor's file"
+    )
+    parser.add_argument(
+        "--format", metavar="NAME", type=values.text, help=f"{' or '.join(FORMATS)}; by default the first, or by --out's suffix"
+    )
+    parser.add_argument("--init", metavar="NAME", type=values.text, help=f"the initializer (default {DEFAULT_INIT})")
     parser.add_argument(
         "--arg",
         metavar="NAME=VALUE",
@@ -57,12 +62,14 @@ def add(commands: Any) -> None:
         dest="args",
         help="an argument of it; repeatable",
     )
-    parser.add_argument("--dtype", metavar="NAME", help="the element type (default float32)")
+    parser.add_argument("--dtype", metavar="NAME", type=values.text, help="the element type (default float32)")
     parser.add_argument("--seed", metavar="N", type=values.integer, help="0 .. 2^64 - 1 (default 0: the same bits at every run)")
     parser.add_argument(
         "--max-rows", metavar="N", type=values.integer, help="make at most N rows of each table, as if it had no more"
     )
-    parser.add_argument("--device", metavar="NAME", help="cpu, cuda or cuda:N (default: GPUINIT_DEVICE, else cpu)")
+    parser.add_argument(
+        "--device", metavar="NAME", type=values.text, help="cpu, cuda or cuda:N (default: GPUINIT_DEVICE, else cpu)"
+    )
     parser.add_argument("--force", action="store_true", help="replace files that exist")
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--quiet", action="store_true", help="no progress bar and no summary")

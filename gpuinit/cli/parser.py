@@ -25,6 +25,13 @@ examples:
   gpuinit create --help"""
 
 
+_LONG = re.compile(r"([^\s/]{60})[^\s/]{240,}")
+"""A value, not part of a path, that is too long to be shown."""
+
+_LONGEST = 6000
+"""Characters of an error; longer than what names a file and says what is known."""
+
+
 class _BadInput(Exception):
     pass
 
@@ -57,6 +64,8 @@ def run(argv: Sequence[str] | None) -> int:
         raise
     except (_BadInput, ValueError, TypeError, OverflowError, FileExistsError, IsADirectoryError, NotADirectoryError) as error:
         return _fail(error, 2)
+    except RecursionError:
+        return _fail("a value is nested too deeply", 2)
     except MemoryError as error:
         return _fail(f"not enough memory: {error}", 1)
     except (OSError, DeviceError) as error:
@@ -65,5 +74,7 @@ def run(argv: Sequence[str] | None) -> int:
 
 
 def _fail(error: object, status: int) -> int:
-    print("gpuinit: error:", " ".join(str(error).split()), file=sys.stderr)
+    if sys.stderr is not None:  # None: it was closed, and print would take standard output
+        line = _LONG.sub(lambda found: found[1] + "...", " ".join(str(error).split()))
+        print("gpuinit: error:", line if len(line) <= _LONGEST else line[:_LONGEST] + "...", file=sys.stderr)
     return status

@@ -19,14 +19,14 @@ __all__ = ["progress", "report"]
 @contextlib.contextmanager
 def progress(jobs: Sequence[Job], quiet: bool) -> Iterator[Progress | None]:
     """A bar over all the jobs' bytes, with GB/s and the time left; nothing where standard error is no terminal."""
-    if quiet or not sys.stderr.isatty():
+    if quiet or sys.stderr is None or not sys.stderr.isatty():
         yield None
         return
     from rich import progress as rich  # slow to import, and only needed here
     from rich.console import Console
 
     columns = (
-        rich.TextColumn("{task.description}"),
+        rich.TextColumn("{task.description}", markup=False),
         rich.BarColumn(),
         rich.DownloadColumn(),
         rich.TransferSpeedColumn(),
@@ -40,7 +40,7 @@ def progress(jobs: Sequence[Job], quiet: bool) -> Iterator[Progress | None]:
 def report(written: Sequence[Written], out: str, as_json: bool) -> None:
     """Print the summary to standard output: a table and a line of totals, or a JSON document."""
     if as_json:
-        print(json.dumps([_facts(item) for item in written], indent=1), flush=True)
+        print(json.dumps([_facts(item) for item in written], indent=1, allow_nan=False), flush=True)
         return
     nbytes, seconds = sum(item.nbytes for item in written), sum(item.seconds for item in written)
     with _any_character():
@@ -81,6 +81,7 @@ def _print_table(written: Sequence[Written]) -> None:
 
 def _table(written: Sequence[Written], digits: int) -> Any:
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), collapse_padding=True)
     table.add_column("table", overflow="fold")
@@ -93,15 +94,17 @@ def _table(written: Sequence[Written], digits: int) -> Any:
         numbers = (digest.mean, digest.std, digest.min, digest.max) if digest.count else (math.nan,) * 4
         statistics = ["-" if value != value else f"{value:.{digits}g}" for value in numbers]
         shape = "x".join(map(str, job.shape)) or "()"
-        table.add_row(job.name, shape, job.dtype.name, f"{_rate(item):.2f}", *statistics, f"{digest.hash:016x}")
+        table.add_row(Text(job.name), shape, job.dtype.name, f"{_rate(item):.2f}", *statistics, f"{digest.hash:016x}")
     return table
 
 
 def _facts(item: Written) -> dict[str, Any]:
     digest = item.digest
-    mean = [digest.mean.real, digest.mean.imag] if isinstance(digest.mean, complex) else digest.mean
-    numbers = {"mean": mean, "std": digest.std, "min": digest.min, "max": digest.max}
-    finite = {name: value if isinstance(value, list) or math.isfinite(value) else None for name, value in numbers.items()}
+    mean = digest.mean
+    numbers = {
+        "mean": [_finite(mean.real), _finite(mean.imag)] if isinstance(mean, complex) else _finite(mean),
+        **{name: _finite(getattr(digest, name)) for name in ("std", "min", "max")},
+    }
     return {
         "table": item.job.name,
         "file": str(item.job.path),
@@ -109,9 +112,14 @@ def _facts(item: Written) -> dict[str, Any]:
         "dtype": item.job.dtype.name,
         "bytes": item.nbytes,
         "seconds": item.seconds,
-        **finite,
+        **numbers,
         "hash": f"{digest.hash:016x}",
     }
+
+
+def _finite(value: float) -> float | None:
+    """The number, None where JSON has none."""
+    return value if math.isfinite(value) else None
 
 
 def _rate(item: Written) -> float:

@@ -6,33 +6,52 @@ import argparse
 import json
 from typing import Any
 
-__all__ = ["argument", "integer", "shape"]
+__all__ = ["argument", "integer", "shape", "text"]
 
 _WORDS = {"true": True, "false": False, "none": None, "null": None}
 
 
+_SHOWN = 60
+_DIGITS = 40
+"""As many make an integer that is a size or a seed, and then some."""
+
+
+def text(given: str) -> str:
+    """Any text but an empty one."""
+    if not given.strip():
+        raise argparse.ArgumentTypeError("the value is empty; leave the option out for its default")
+    return given
+
+
 def argument(text: str) -> tuple[str, Any]:
-    """`name=value`: an integer, a float (inf, nan), true, false, none, a JSON list or string, or else plain text."""
+    """`name=value`: an integer, a float (inf), a complex number (1+2j), true, false, none, a JSON list or string, or text."""
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
-        raise argparse.ArgumentTypeError(f"{text!r} must be NAME=VALUE, as in stddev=0.02")
+        raise argparse.ArgumentTypeError(f"{_shown(text)} must be NAME=VALUE, as in stddev=0.02")
     return name, _value(value.strip(), text)
 
 
 def integer(text: str) -> int:
     """An integer."""
     try:
+        if len(text.strip()) > _DIGITS:
+            raise argparse.ArgumentTypeError(f"{_shown(text)} is not an integer, or too large")
         return int(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an integer") from None
+        raise argparse.ArgumentTypeError(f"{_shown(text)} is not an integer") from None
 
 
 def shape(text: str) -> tuple[int, ...]:
-    """Integers separated by commas; nothing at all is the shape ()."""
+    """Integers separated by commas; `()` is the shape of a single number."""
+    if text.strip() == "()":
+        return ()
+    parts = text.split(",")
     try:
-        return tuple(int(part) for part in text.split(",")) if text.strip() else ()
+        if any(len(part.strip()) > _DIGITS for part in parts):
+            raise argparse.ArgumentTypeError(f"{_shown(text)} is too large, or no shape; a tensor has at most 2^63 elements")
+        return tuple(map(int, parts))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} must be integers separated by commas, as in 1000000,128") from None
+        raise argparse.ArgumentTypeError(f"{_shown(text)} must be integers separated by commas, as in 1000000,128") from None
 
 
 def _value(text: str, source: str) -> Any:
@@ -41,11 +60,20 @@ def _value(text: str, source: str) -> Any:
     if text[:1] in ("[", '"'):
         try:
             return json.loads(text)
+        except RecursionError:
+            raise argparse.ArgumentTypeError(f"{_shown(source)} is nested too deeply") from None
         except ValueError as error:
-            raise argparse.ArgumentTypeError(f"{source!r} is not a JSON list or string: {error}") from None
-    for kind in (int, float):
+            raise argparse.ArgumentTypeError(f"{_shown(source)} is not a JSON list or string: {error}") from None
+    for kind in (int, float, complex):
         try:
-            return kind(text)
+            if kind is not complex or any(map(str.isdigit, text)):  # j alone is a name
+                return kind(text)
         except ValueError:
-            pass
+            if kind is int and text.lstrip("+-").isdecimal():
+                raise argparse.ArgumentTypeError(f"{_shown(source)} has too many digits") from None
     return text
+
+
+def _shown(text: str) -> str:
+    """The text as an error shows it."""
+    return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "...")

@@ -159,17 +159,12 @@ def check_free(paths: Iterable[Path], force: bool) -> None:
         if not force and os.path.lexists(path):
             raise FileExistsError(f"out: {str(path)!r} exists already; --force (force=True) replaces it")
         for beside in (_part(path), _aside(path)):
-            with contextlib.suppress(OSError):
-                _check_regular(os.lstat(beside), beside)
+            if os.path.lexists(beside) and not stat.S_ISREG(os.lstat(beside).st_mode):
+                raise _not_regular(beside)
 
 
-def _check_regular(found: os.stat_result, path: Path) -> None:
-    if not stat.S_ISREG(found.st_mode):
-        raise _NotRegular(f"out: {str(path)!r} is no regular file, and an unfinished one is to stand there; remove it")
-
-
-class _NotRegular(FileExistsError):
-    pass
+def _not_regular(path: Path) -> FileExistsError:
+    return FileExistsError(f"out: {str(path)!r} is no regular file, and an unfinished one is to stand there; remove it")
 
 
 def check_space(sizes: Iterable[tuple[Path, int]]) -> None:
@@ -192,9 +187,15 @@ def _locked(path: Path) -> FileIO:
     """The file, opened for writing and locked against other processes that write it so; closing it unlocks."""
     while True:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # which a regular file does not heed
-        file = FileIO(os.open(path, flags, 0o666), "w")
         try:
-            _check_regular(os.fstat(file.fileno()), path)
+            opened = os.open(path, flags, 0o666)
+        except OSError as error:
+            raise _not_regular(path) if error.errno == errno.ELOOP else error from None
+        file = FileIO(opened, "w")
+        if not stat.S_ISREG(os.fstat(opened).st_mode):
+            file.close()
+            raise _not_regular(path)
+        try:
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno == errno.EWOULDBLOCK:

@@ -75,7 +75,7 @@ def by_suffix(path: Path) -> Format:
 def _safetensors_header(recipe: Recipe, shape: tuple[int, ...]) -> bytes:
     nbytes = math.prod(shape) * dtypes.canonical(recipe.dtype).itemsize
     tensor = {"dtype": _SAFETENSORS[recipe.dtype], "shape": list(shape), "data_offsets": [0, nbytes]}
-    metadata = {"gpuinit": json.dumps(recipe.to_json())}
+    metadata = {"gpuinit": json.dumps(recipe.to_json(), allow_nan=False)}
     text = json.dumps({"__metadata__": metadata, TENSOR_NAME: tensor}, separators=(",", ":")).encode()
     text += b" " * (-(8 + len(text)) % _ALIGNMENT)
     return len(text).to_bytes(8, "little") + text

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import difflib
-import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gpuinit import backends, dtypes, registry
+from gpuinit import backends, dtypes
+from gpuinit.backends.threads import get_num_threads
 from gpuinit.initializers import Initializer
 from gpuinit.key import Key, integer
 from gpuinit.recipe import Recipe
 from gpuinit.region import checked_shape
+from gpuinit.tables.choice import DEFAULT_INIT, Choice, blamed, initializer
 from gpuinit.tables.formats import FORMATS, Format, by_suffix
-from gpuinit.tables.spec import SpecError, Specs, TableSpec
+from gpuinit.tables.spec import Specs, TableSpec
 
-__all__ = ["DEFAULT_INIT", "Job", "plan_tables", "plan_tensor"]
-
-DEFAULT_INIT = "random_uniform"
-"""Uniform on [-0.05, 0.05): what Keras's Embedding takes by default. It does not depend on the number of rows."""
+__all__ = ["Job", "plan_tables", "plan_tensor"]
 
 
 @dataclass(frozen=True)
@@ -75,20 +72,6 @@ class Job:
         return not getattr(self.initializer.law(self.logical, self.dtype), "divisible", True)
 
 
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    """An initializer's name and arguments, and a dtype, as settled so far."""
-
-    init: str
-    args: Mapping[str, Any]
-    dtype: str | None
-
-    def then(self, init: str | None, args: Mapping[str, Any] | None, dtype: str | None) -> _Choice:
-        """This, overruled by what is set; arguments stay with the initializer that they were given for."""
-        kept = self.args if init is None else {}
-        return _Choice(init or self.init, {**kept, **(args or {})}, dtype or self.dtype)
-
-
 def plan_tables(
     specs: Specs,
     out: str | Path,
@@ -113,27 +96,53 @@ def plan_tables(
         device: as in an initializer's call.
 
     Raises:
-        ValueError, TypeError: anything in it is wrong; where a table is, a SpecError that says its line.
+        ValueError, TypeError: anything in it is wrong; where the file is, a SpecError that says its line.
         DeviceError: the device cannot be used.
     """
+    get_num_threads()  # refuses a wrong GPUINIT_NUM_THREADS
     form = _format(format)
     device = backends.select(device).device
     if max_rows is not None and integer(max_rows, "max_rows") < 0:
         raise ValueError(f"max_rows={max_rows} is negative: it must be an integer >= 0")
-    if seed is None:
-        seed = 0 if specs.seed is None else specs.seed
-    key = Key(seed)
-    default = _Choice(DEFAULT_INIT, {}, None).then(specs.init, specs.args, specs.dtype).then(init, args, dtype)
-    _initializer(default, key)
+    own = Choice(DEFAULT_INIT, {}, None).then(specs.init, specs.args, specs.dtype)
+    default = own.then(init, args, dtype)
+    if seed is None and specs.seed is not None:
+        seed = specs.seed
+        with blamed("seed", lambda key: specs.places.get(key, "")):
+            key = Key(seed)
+    key = Key(0 if seed is None else seed)
+    _check_defaults(specs, own, init is None, dtype is None, form)
+    initializer(default, key)
+    dtypes.canonical(default.dtype)
     jobs = []
     for spec in specs.tables:
         choice = default.then(spec.init, spec.args, spec.dtype)
-        try:
-            path = Path(out) / (spec.name + form.suffix)
-            jobs.append(_job(spec.name, path, form, choice, key.fold_in(spec.name), _limited(spec, max_rows), device))
-        except (TypeError, ValueError) as error:
-            raise SpecError(f"{spec.where}: table {spec.name!r}: {error}") from error
+        path = Path(out) / (spec.name + form.suffix)
+        limited = _limited(spec, max_rows)
+        jobs.append(_job(spec.name, path, form, choice, key.fold_in(spec.name), limited, device, partial(_place, spec)))
     return jobs
+
+
+def _check_defaults(specs: Specs, own: Choice, init: bool, dtype: bool, form: Format) -> None:
+    """Refuse (SpecError) what is wrong in the file's own defaults, of which its initializer or its dtype may hold."""
+
+    def place(name: str) -> str:
+        return next((specs.places[key] for key in (name, "init") if key in specs.places), "")
+
+    if init and ("init" in specs.places or "args" in specs.places):
+        initializer(own, Key(0), place)
+    if dtype and "dtype" in specs.places:
+        with blamed("dtype", place):
+            kind = dtypes.canonical(own.dtype)
+            if any(spec.dtype is None for spec in specs.tables):
+                form.check(kind)
+
+
+def _place(spec: TableSpec, key: str) -> str:
+    """Where a table sets what is wrong, for an error."""
+    if key in ("shape", "rows"):
+        return f"{spec.where}: table {spec.name!r}"
+    return f"{spec.place(*(('args', 'init') if key == 'args' else (key,)))}: table {spec.name!r}"
 
 
 def plan_tensor(
@@ -152,12 +161,13 @@ def plan_tensor(
     Its key is `Key(seed)` itself, so the file equals `init(seed=seed)(shape, dtype)`. The other arguments and
     the errors are those of `plan_tables`.
     """
+    get_num_threads()  # refuses a wrong GPUINIT_NUM_THREADS
     path = Path(out)
     form = by_suffix(path)
     if format is not None and _format(format) is not form:
         raise ValueError(f"format={format!r} does not go with out={str(out)!r}, whose suffix asks for {form.name}")
     device = backends.select(device).device
-    choice = _Choice(DEFAULT_INIT, {}, None).then(init, args, dtype)
+    choice = Choice(DEFAULT_INIT, {}, None).then(init, args, dtype)
     name = path.name.removesuffix(form.suffix)
     return [_job(name, path, form, choice, Key(0 if seed is None else seed), checked_shape(shape), device)]
 
@@ -174,37 +184,21 @@ def _limited(spec: TableSpec, max_rows: int | None) -> tuple[int, ...]:
     return (min(spec.shape[0], max_rows), *spec.shape[1:])
 
 
-def _job(name: str, path: Path, form: Format, choice: _Choice, key: Key, shape: tuple[int, ...], device: str) -> Job:
-    kind = dtypes.canonical(choice.dtype)
-    form.check(kind)
-    job = Job(name, path, form, _initializer(choice, key), shape, kind, device)
-    job.initializer.law(shape, kind)  # refuses what the shape or the dtype cannot hold
+def _job(
+    name: str,
+    path: Path,
+    form: Format,
+    choice: Choice,
+    key: Key,
+    shape: tuple[int, ...],
+    device: str,
+    place: Callable[[str], str] | None = None,
+) -> Job:
+    """The job, checked; `place` says for an error where the setting of that name stands."""
+    with blamed("dtype", place):
+        kind = dtypes.canonical(choice.dtype)
+        form.check(kind)
+    job = Job(name, path, form, initializer(choice, key, place), shape, kind, device)
+    with blamed(None, place, choice.args):
+        job.initializer.law(shape, kind)  # refuses what the shape or the dtype cannot hold
     return job
-
-
-def _initializer(choice: _Choice, key: Key) -> Initializer:
-    """The initializer, seeded if it draws."""
-    kind = _class(choice.init)
-    known = inspect.signature(kind).parameters
-    accepted = [name for name in known if name != "seed"]
-    for name in choice.args:
-        if name == "seed":
-            raise ValueError("args: seed is set by the seed option, and a table's name is folded into it")
-        if name not in accepted:
-            takes = f"it takes {', '.join(accepted)}" if accepted else "it takes none"
-            raise ValueError(f"args: {kind.__name__} has no argument {name!r}; {takes}")
-    made: Initializer = kind(**choice.args, **({"seed": key} if "seed" in known else {}))
-    return made
-
-
-def _class(name: str) -> type[Initializer]:
-    """The initializer class of a name that `registry.get` knows."""
-    try:
-        kind = type(registry.get(name))
-    except ValueError:
-        kind = Initializer
-    if kind is not Initializer:
-        return kind
-    close = difflib.get_close_matches(name.lower(), registry.names(), 1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    raise ValueError(f"init={name!r} is not known; {hint}The names are {', '.join(registry.names())}")

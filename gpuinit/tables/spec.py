@@ -36,6 +36,7 @@ class TableSpec:
         name: the stem of its file and what its key is folded with. shape: its dimensions, rows first.
         init: an initializer's name, or None for the default. args: that initializer's arguments.
         dtype: an element type's name, or None for the default. where: "file:line", for messages.
+        places: the same of its settings init, args and dtype, and of its section under "".
     """
 
     name: str
@@ -44,17 +45,23 @@ class TableSpec:
     args: Mapping[str, Any] = field(default_factory=dict)
     dtype: str | None = None
     where: str = ""
+    places: Mapping[str, str] = field(default_factory=dict)
+
+    def place(self, *keys: str) -> str:
+        """The "file:line" of the first of the settings that it has, else of its section."""
+        return next((self.places[key] for key in (*keys, "") if key in self.places), self.where)
 
 
 @dataclass(frozen=True, slots=True)
 class Specs:
-    """A file's tables, and the defaults it states for those that set nothing themselves."""
+    """A file's tables, the defaults it states for those that set nothing themselves, and the "file:line" of each default."""
 
     tables: tuple[TableSpec, ...]
     init: str | None = None
     args: Mapping[str, Any] = field(default_factory=dict)
     dtype: str | None = None
     seed: int | None = None
+    places: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_specs(path: str | Path) -> Specs:
@@ -148,8 +155,12 @@ def _csv_integer(cell: str, column: str, where: str) -> int:
 def _rows_and_dim(dims: list[int], where: str) -> list[int]:
     for column, value in zip(HEADER[1:], dims, strict=True):
         if value < 0:
-            raise SpecError(f"{where}: {column}={value} is negative: it must be an integer >= 0")
+            raise SpecError(f"{where}: {_negative(column, value)}")
     return dims
+
+
+def _negative(column: str, value: int) -> str:
+    return f"{column}={value} is negative: it must be an integer >= 0"
 
 
 def _table(name: str, dims: Any, where: str, **settings: Any) -> TableSpec:
@@ -169,6 +180,10 @@ def _refuse_duplicates(tables: list[TableSpec]) -> None:
             raise SpecError(f"{table.where}: table {table.name!r} was already listed in line {line}; names must differ")
 
 
+def _places(settings: Mapping[str, Any], section: toml.Section, path: str) -> dict[str, str]:
+    return {key: f"{path}:{section.line_of(key)}" for key in settings}
+
+
 def _read_toml(text: str, path: str) -> Specs:
     try:
         document = toml.parse(text)
@@ -180,8 +195,12 @@ def _read_toml(text: str, path: str) -> Specs:
             shape = found.pop("shape", None)
             if (shape is None) == (dims == [None, None]) or (shape is None and None in dims):
                 raise toml.TomlError(f"table {name!r} must have either rows and dim, or shape", section.line)
+            for column, value in zip(HEADER[1:], dims, strict=True):
+                if shape is None and value < 0:
+                    raise toml.TomlError(_negative(column, value), section.line_of(column))
             where = f"{path}:{section.line_of('rows' if shape is None else 'shape')}"
-            tables.append(_table(name, _rows_and_dim(dims, where) if shape is None else shape, where, **found))
-        return Specs(tuple(tables), **defaults)
+            places = {"": f"{path}:{section.line}", **_places(found, section, path)}
+            tables.append(_table(name, dims if shape is None else shape, where, **found, places=places))
+        return Specs(tuple(tables), **defaults, places=_places(defaults, document, path))
     except toml.TomlError as error:
         raise SpecError(f"{path}:{error.line}: {error}") from None

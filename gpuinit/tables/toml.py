@@ -11,6 +11,7 @@ __all__ = ["Section", "TomlError", "parse"]
 
 _KINDS = {str: "a string", int: "an integer", dict: "a table", list: "a list"}
 _PARSER_PLACE = re.compile(r" \(at (line (\d+), column \d+|end of document)\)$")
+_DIGITS = re.compile(r"(?:[0-9]_?){4300}")
 
 
 class TomlError(ValueError):
@@ -46,7 +47,9 @@ class Section:
                 known = ", ".join((*kinds, *others))
                 raise TomlError(f"unknown key {key!r}; known here: {known}", self.line_of(key))
             if key in kinds and type(value) is not kinds[key]:
-                raise TomlError(f"{key}={value!r} must be {_KINDS[kinds[key]]}", self.line_of(key))
+                raise TomlError(f"{key}={_shown(value)} must be {_KINDS[kinds[key]]}", self.line_of(key))
+            if value == "":
+                raise TomlError(f"{key}='' is empty; leave {key} out for its default", self.line_of(key))
         return {key: value for key, value in self._values.items() if key in kinds}
 
     def sections(self, key: str) -> Iterator[tuple[str, Section]]:
@@ -70,10 +73,32 @@ def parse(text: str) -> Section:
         message = str(error)
         place = _PARSER_PLACE.search(message)
         line = int(place[2]) if place and place[2] else max(len(lines), 1)
-        twice = re.match(r"\s*\[(.+)\]", lines[line - 1]) if "twice" in message else None
-        earlier = [n for n, other in enumerate(lines[: line - 1], 1) if twice and other.split("#")[0].strip() == twice[0].strip()]
+        twice = _header(lines[line - 1]) if "twice" in message else None
+        earlier = [number for number, other in enumerate(lines[: line - 1], 1) if twice and _header(other) == twice]
         also = f"; first in line {earlier[0]}" if earlier else ""
         raise TomlError(f"not TOML: {_PARSER_PLACE.sub('', message)}{also}", line) from None
+    except RecursionError:
+        line = max(range(len(lines)), key=lambda i: lines[i].count("[") + lines[i].count("{")) + 1
+        raise TomlError("a value is nested too deeply", line) from None
+    except ValueError:  # what int() says of thousands of digits
+        line = next((number for number, text in enumerate(lines, 1) if _DIGITS.search(text)), 1)
+        raise TomlError("a number has too many digits", line) from None
+
+
+def _header(line: str) -> dict[str, Any] | None:
+    """What a section's header declares, however it is spelled; None for any other line."""
+    try:
+        return tomllib.loads(line) if line.lstrip().startswith("[") else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # too deep, or a hexadecimal number of thousands of digits
+        return "..."
+    return text if len(text) <= 60 else text[:60] + "..."
 
 
 def _header_lines(lines: list[str], path: tuple[str, ...]) -> Iterator[int]:

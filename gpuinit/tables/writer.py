@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from gpuinit.hashing import Digest
-from gpuinit.tables.files import DiskSpaceError, check_free, check_space, replacing
+from gpuinit.tables.files import DiskSpaceError, check_free, check_space, folders, replacing
 from gpuinit.tables.plan import Job
 
 __all__ = ["DiskSpaceError", "Progress", "Written", "blocks", "write", "write_all"]
@@ -55,16 +55,15 @@ def write(jobs: Sequence[Job], *, force: bool = False, progress: Progress | None
     Raises:
         FileExistsError, IsADirectoryError, NotADirectoryError: an output's place is taken; nothing has been written.
         DiskSpaceError: not enough room for all of them (nothing has been written), or the disk filled up in the middle.
-        OSError: it cannot be written. Files finished before stay; the unfinished one is removed, as by an interrupt.
+        OSError: it cannot be written. Files finished before stay; the unfinished one is removed, as by an interrupt, and
+            so are folders made for them that are empty then.
     """
     files = [path for job in jobs for path in job.files]
     check_free(files, force)
     check_space((job.path, job.nbytes + len(job.header)) for job in jobs)
-    for path in files:
-        path.parent.mkdir(parents=True, exist_ok=True)
     size = min(CHUNK_BYTES, max((job.nbytes for job in jobs), default=0))
     buffers = [_buffer(size), _buffer(size)]
-    with ThreadPoolExecutor(1, thread_name_prefix="gpuinit-writer") as pool:
+    with folders(files), ThreadPoolExecutor(1, thread_name_prefix="gpuinit-writer") as pool:
         return [_write(job, pool, buffers, progress or _silent) for job in jobs]
 
 
@@ -73,13 +72,15 @@ def _write(job: Job, pool: ThreadPoolExecutor, buffers: list[Array], progress: P
     try:
         with replacing(*job.files) as (file, *beside):
             for companion in beside:
-                text = json.dumps(job.recipe.to_json(), indent=1) + "\n"
+                text = json.dumps(job.recipe.to_json(), indent=1, allow_nan=False) + "\n"
                 write_all(companion, np.frombuffer(text.encode(), np.uint8))
             write_all(file, np.frombuffer(job.header, np.uint8))
             digest = _stream(job, file, pool, buffers, progress)
     except OSError as error:
-        if error.errno not in _FULL:
+        if error.errno is None:  # its message is for the user already
             raise
+        if error.errno not in _FULL:
+            raise type(error)(f"out: {str(job.path)!r} cannot be written: {error.strerror}") from error
         size = job.nbytes + len(job.header)
         problem = "the file is larger than allowed here" if error.errno == errno.EFBIG else "the disk is full"
         problem = f"{problem} ({error.strerror}); the unfinished file was removed"
