@@ -23,7 +23,7 @@ from gpuinit.kernels import narrow as rounding
 from gpuinit.kernels import numba_source, quantiles  # noqa: F401  (teaches Numba the source)
 from gpuinit.kernels.cache import compile_once, named
 from gpuinit.kernels.cpu_draw import PADDING, draw
-from gpuinit.kernels.numba_lane_access import alternate, load_lanes, store_lanes
+from gpuinit.kernels.numba_lane_access import alternate, load_lanes, store_lanes, stream_lanes
 from gpuinit.kernels.numba_lanes import BUNDLE, any_lane, lanes_of
 from gpuinit.kernels.numba_primitives import teach
 from gpuinit.kernels.primitives import clamp, fma, select
@@ -78,6 +78,7 @@ def compiled_fill(quantile: str, storage: str, paired: bool) -> Any:
     the selection in its own C order. `axes` has a row an outer axis, innermost last: count, stride in elements of the logical
     tensor, stride in bytes of the output. `rows`, if not empty, holds the ids that stand for the first axis. A run is `length`
     consecutive logical elements, `stride` bytes apart in the output; `base` and `address` belong to the selection's first.
+    `stream`: write past the caches where the quantile and the addresses allow.
     """
     name = f"fill-{quantile}-{storage}-{'paired' if paired else 'single'}"
     wide = storage == "float64"
@@ -99,7 +100,7 @@ def compiled_fill(quantile: str, storage: str, paired: bool) -> Any:
 
     finish = njit(forceinline=True)(named(finish, f"{name}-finish"))
 
-    def evaluate(out: Any, words: Any, skip: Any, blocks: Any, deep: Any, reals: Any, integers: Any) -> None:
+    def evaluate(out: Any, stream: Any, words: Any, skip: Any, blocks: Any, deep: Any, reals: Any, integers: Any) -> None:
         frame = (reals[0], reals[1], reals[2], reals[3], reals[4], reals[5], reals[6])
         c = (reals[7], reals[8], reals[9], reals[10], reals[11], reals[12], reals[13])
         k = (integers[0], integers[1], integers[2])
@@ -108,7 +109,11 @@ def compiled_fill(quantile: str, storage: str, paired: bool) -> Any:
             depth = depth_of(word, c, k)
             if has_tail:
                 deep[block] = any_lane(depth > c[5])
-            store_lanes(out, block * block_size, finish(central(word, depth, c, k), frame))
+            x = finish(central(word, depth, c, k), frame)
+            if stream and not has_tail:  # a bundle with a tail is written twice, and better so in the cache
+                stream_lanes(out, block * block_size, x)
+            else:
+                store_lanes(out, block * block_size, x)
         if has_tail:  # a loop of its own, because constants stay in registers where no rare branch stands between
             for block in range(blocks):
                 if deep[block]:
@@ -131,6 +136,7 @@ def compiled_fill(quantile: str, storage: str, paired: bool) -> Any:
         key: Any,
         reals: Any,
         integers: Any,
+        stream: Any,
     ) -> None:
         pairs = np.zeros(2 * COUNTERS + max(block_size, PADDING), np.uint64)
         words = pairs.view(word)
@@ -160,9 +166,9 @@ def compiled_fill(quantile: str, storage: str, paired: bool) -> Any:
                 lead = skip & 1 if paired else 0  # a bundle begins with a real part
                 if stride == itemsize and here % block_size == 0 and lead == 0 and target % itemsize == 0:
                     out = carray(pointer(target, tile), (here,))
-                    evaluate(out, words, skip, here // block_size, deep, reals, integers)
+                    evaluate(out, stream and target % 64 == 0, words, skip, here // block_size, deep, reals, integers)
                 else:
-                    evaluate(tile, words, skip - lead, (lead + here + block_size - 1) // block_size, deep, reals, integers)
+                    evaluate(tile, False, words, skip - lead, (lead + here + block_size - 1) // block_size, deep, reals, integers)
                     store_strided(target, stride, tile[lead:], here)
                 target += here * stride
                 counter += np.uint64((skip + here) // per_counter)
@@ -172,4 +178,4 @@ def compiled_fill(quantile: str, storage: str, paired: bool) -> Any:
     i8, u8, read_only = types.int64, types.uint64, functools.partial(types.Array, layout="C", readonly=True)
     geometry = (i8, i8, i8, u8, i8, read_only(i8, 2), read_only(i8, 1), i8)
     constants = (read_only(u8, 1), read_only(from_dtype(np.dtype(real)), 1), read_only(from_dtype(np.dtype(word)), 1))
-    return compile_once(fill, geometry + constants, name)
+    return compile_once(fill, geometry + constants + (types.boolean,), name)

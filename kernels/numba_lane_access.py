@@ -10,7 +10,7 @@ from numba.extending import intrinsic
 
 from gpuinit.kernels.numba_lanes import BUNDLE, Lanes, lanes_of, pack, register_type, splat
 
-__all__ = ["alternate", "count_up", "load_lanes", "store_lanes", "store_pairs"]
+__all__ = ["alternate", "count_up", "load_lanes", "store_lanes", "store_pairs", "stream_lanes"]
 
 
 @intrinsic
@@ -31,22 +31,37 @@ def _load(builder: Any, pointer: Any, place: int, element: Any) -> Any:
     return builder.load(builder.gep(pointer, [ir.Constant(ir.IntType(64), place)]), align=element.bitwidth // 8)
 
 
-@intrinsic
-def store_lanes(typingctx: Any, array: Any, place: Any, value: Any) -> Any:
-    """Write a bundle of unsigned integers into a contiguous array from index `place` on, their lower bits if its are narrower."""
-    element = array.dtype
+def _storer(past_the_cache: bool) -> Any:
+    def store(typingctx: Any, array: Any, place: Any, value: Any) -> Any:
+        element = array.dtype
 
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        start = builder.gep(context.make_array(array)(context, builder, args[0]).data, [args[1]])
-        register = register_type(element, value.width)
-        pointer = builder.bitcast(start, register.as_pointer())
-        for r in range(value.bundle):
-            full = builder.extract_value(args[2], r)
-            lower = full if full.type == register else builder.trunc(full, register)
-            builder.store(lower, builder.gep(pointer, [ir.Constant(ir.IntType(64), r)]), align=element.bitwidth // 8)
-        return context.get_dummy_value()
+        def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            start = builder.gep(context.make_array(array)(context, builder, args[0]).data, [args[1]])
+            register = register_type(element, value.width)
+            pointer = builder.bitcast(start, register.as_pointer())
+            size = element.bitwidth // 8
+            for r in range(value.bundle):
+                full = builder.extract_value(args[2], r)
+                lower = full if full.type == register else builder.trunc(full, register)
+                target = builder.gep(pointer, [ir.Constant(ir.IntType(64), r)])
+                written = builder.store(lower, target, align=size * value.width if past_the_cache else size)
+                if past_the_cache:
+                    one = ir.Constant(ir.IntType(32), 1)
+                    written.set_metadata("nontemporal", builder.module.add_metadata([one]))
+            return context.get_dummy_value()
 
-    return types.void(array, types.int64, value), generate
+        return types.void(array, types.int64, value), generate
+
+    return store
+
+
+store_lanes = intrinsic(_storer(past_the_cache=False))
+"""store_lanes(array, place, value): write a bundle of unsigned integers into a contiguous array from index `place` on.
+
+The lower bits, if the array's elements are narrower."""
+
+stream_lanes = intrinsic(_storer(past_the_cache=True))
+"""As `store_lanes`, past the caches: for large outputs, at addresses that are multiples of a stored register."""
 
 
 @intrinsic

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import gpuinit
 from gpuinit import dtypes
-from gpuinit.backends import specification, threads
+from gpuinit.backends import compiled, specification, threads
 from gpuinit.key import Key
 from gpuinit.region import Region
 
@@ -233,6 +233,20 @@ def test_narrow_types_are_float32_rounded_once(law: Any, dtype: Any, way: Any) -
     rounded = single.astype(dtype).astype(np.float32)
     low, high = sampler.reals[3], sampler.reals[4]
     assert same_bits(drawn(way, law, Key(2), region, dtype), np.minimum(np.maximum(rounded, low), high).astype(dtype))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, DTYPES[3], DTYPES[4], np.complex64], ids=str)
+@pytest.mark.parametrize("shift", [0, 4, 64])
+def test_large_fills_that_stream(dtype: Any, shift: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writing past the caches gives the same elements, whatever the alignment, and touches nothing beside them."""
+    itemsize = np.dtype(dtype).itemsize
+    memory = poisoned((64 + 40_000 * itemsize + 64 * itemsize,), np.uint8)
+    start = -memory.ctypes.data % 64 + shift * itemsize
+    out = memory[start : start + 40_000 * itemsize].view(dtype)
+    monkeypatch.setattr(compiled, "STREAM", 0)
+    compiled.fill(out, LAWS[0].sampler(out.dtype), Region.of((40_000,)), Key(6))
+    assert same_bits(out, drawn(WAYS["specification"], LAWS[0], Key(6), Region.of((40_000,)), dtype))
+    assert set(memory[:start].tobytes() + memory[start + out.nbytes :].tobytes()) <= {0xCA}
 
 
 def test_growing_a_table_keeps_its_rows() -> None:

@@ -15,6 +15,8 @@ from gpuinit.sampler import Sampler
 
 __all__ = ["fill", "usable"]
 
+STREAM = 2**24
+"""From this many bytes on, a uniform fill writes past the caches, which could not keep the output anyway."""
 _NO_AXES = np.zeros((0, 3), np.int64)
 _NO_ROWS = np.zeros(0, np.int64)
 _ZERO = np.uint64(0)
@@ -40,7 +42,7 @@ def fill(out: np.ndarray[Any, Any], sampler: Sampler, region: Region, key: Key) 
         where: tuple[Any, ...] = (_ZERO, size, _NO_AXES, _NO_ROWS, itemsize)
     else:
         where = _layout(region.components(parts), out.strides if parts == 1 else (*out.strides, itemsize))
-    address, constants = out.ctypes.data, (_key_words(key), sampler.reals, sampler.integers)
+    address, constants = out.ctypes.data, (_key_words(key), sampler.reals, sampler.integers, out.nbytes >= STREAM)
     if size <= threads.PIECE:
         kernel(address, 0, size, *where, *constants)
     else:
