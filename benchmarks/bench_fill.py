@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 import pytest
 
@@ -27,7 +26,9 @@ CASES = {
 
 
 def touched(dtype: str) -> np.ndarray[Any, Any]:
-    return np.ones(SIZE, ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
+    """Memory that has been written to, aligned as gpuinit's own tensors and PyTorch's are."""
+    out: np.ndarray[Any, Any] = gpuinit.Ones()((SIZE,), dtype)
+    return out
 
 
 def torch_peer(name: str, dtype: str) -> dict[str, Any]:
