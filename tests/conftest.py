@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -64,3 +66,27 @@ def drawn(way: Callable[..., None], law: Distribution, key: Any, region: Region,
 def way(request: pytest.FixtureRequest) -> Callable[..., None]:
     """Each way of the CPU backend in turn."""
     return WAYS[request.param]
+
+
+PEAK = """
+import sys
+from pathlib import Path
+from gpuinit.cli import main
+try:
+    status = main(sys.argv[1:])
+except SystemExit as stop:
+    status = stop.code
+peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+print(status or 0, peak.split()[1])
+"""
+
+
+def peak_memory(*arguments: object) -> int:
+    """The most memory, in bytes, that a process of the command line with these arguments has held; it must succeed.
+
+    Read from the process itself: what the system counts for a child begins with the memory of the parent that forked it.
+    """
+    command = [sys.executable, "-c", PEAK, *map(str, arguments)]
+    status, kibibytes = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-2:]
+    assert status == "0"
+    return int(kibibytes) * 1024
