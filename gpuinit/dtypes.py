@@ -61,6 +61,8 @@ def set_default_dtype(dtype: Any) -> None:
 def canonical(dtype: Any) -> np.dtype[Any]:
     """The NumPy dtype that `dtype` names: None, a name, a NumPy, ml_dtypes, PyTorch, JAX or TensorFlow dtype.
 
+    Python's `float` means float32, as in Keras.
+
     Raises:
         ValueError: no such dtype here, or not in native byte order.
     """
