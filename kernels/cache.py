@@ -94,8 +94,8 @@ def named(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     """`function` under a qualified name of its own.
 
     Numba makes symbols of the qualified name and a number that each process counts for itself. Of two closures made
-    by one factory,
-    one loaded from the disk and one compiled here may so get the same symbol, and the linker would take one for both.
+    by one factory, one loaded from the disk and one compiled here may so get the same symbol, and the linker would take
+    one for both.
     """
     function.__qualname__ = name
     return function
@@ -105,8 +105,7 @@ def compile_once(kernel: Callable[..., Any], signature: tuple[Any, ...], name: s
     """`kernel` compiled for one signature, without the GIL: loaded from the disk if it is there, else kept there.
 
     `name` must be the kernel's alone. Each has a file of its own for each processor: Numba numbers the files of one
-    index, and two
-    processes that number at the same time would find each other's code behind their own entries.
+    index, and two processes that number at the same time would find each other's code behind their own entries.
     """
     dispatcher = numba.njit(nogil=True, **options)(named(kernel, name))
     if cache_folder() is not None:

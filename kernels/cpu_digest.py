@@ -1,8 +1,7 @@
 """Compiled digest: the element hash of gpuinit/hashing.py and statistics of real floating arrays, in one reading of memory.
 
 Map: blocks of 4096 elements are read into cache; one loop hashes their bits, one turns them into float64 and sums,
-one sums squares
-about the block's mean; blocks are merged by the formula of Chan, Golub and LeVeque (1979).
+one sums squares about the block's mean; blocks are merged by the formula of Chan, Golub and LeVeque (1979).
 Deterministic: the hash. The statistics may differ in their last digits from one processor to another.
 """
 
@@ -58,8 +57,7 @@ def covers(dtype: np.dtype[Any]) -> bool:
 
 @functools.cache
 def compiled_digest(name: str) -> Any:
-    """digest(patterns, start, step, hash, numbers) of a contiguous array of bit patterns whose element j has index
-    start + j step.
+    """digest(patterns, start, step, hash, numbers), `patterns` a contiguous array whose element j has index start + j step.
 
     Writes hash[0] and numbers[0 .. 4] = mean, sum of squares about it, least, greatest, how many are not finite; if
     there are any, the

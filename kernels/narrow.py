@@ -5,7 +5,7 @@ Input is finite and within the type's finite range (the clamp saw to that), so o
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,44 +28,51 @@ def to_bfloat16(x: Any) -> Any:
 
 def to_float16(x: Any) -> Any:
     """The IEEE binary16 pattern."""
-    return _narrow(
-        x, np.uint32(13), np.uint32(0xFFF), np.uint32(112 << 10), np.uint32(0x38800000), np.float32(0.5), np.uint32(16)
-    )
+    return _narrow(x, _FLOAT16)
 
 
 def to_float8_e4m3fn(x: Any) -> Any:
     """The float8_e4m3fn pattern (Micikevicius et al., 2022, "FP8 formats for deep learning")."""
-    return _narrow(
-        x,
-        np.uint32(20),
-        np.uint32(0x7FFFF),
-        np.uint32(120 << 3),
-        np.uint32(0x3C800000),
-        np.float32(2**14),
-        np.uint32(24),
-    )
+    return _narrow(x, _FLOAT8_E4M3FN)
 
 
 def to_float8_e5m2(x: Any) -> Any:
     """The float8_e5m2 pattern (Micikevicius et al., 2022)."""
-    return _narrow(
-        x,
-        np.uint32(21),
-        np.uint32(0xFFFFF),
-        np.uint32(112 << 2),
-        np.uint32(0x38800000),
-        np.float32(2**7),
-        np.uint32(24),
+    return _narrow(x, _FLOAT8_E5M2)
+
+
+class _Target(NamedTuple):
+    """A narrower type: how far its fraction ends before float32's, and what rounding to it needs."""
+
+    shift: Any
+    below_half: Any
+    rebias: Any
+    least_normal: Any
+    anchor: Any
+    sign_shift: Any
+
+
+def _target(exponent_bits: int, fraction_bits: int) -> _Target:
+    shift, bias = 23 - fraction_bits, 2 ** (exponent_bits - 1) - 1
+    return _Target(
+        shift=np.uint32(shift),
+        below_half=np.uint32(2 ** (shift - 1) - 1),
+        rebias=np.uint32((127 - bias) << fraction_bits),
+        least_normal=np.uint32((128 - bias) << 23),
+        anchor=np.float32(2.0 ** (1 - bias + shift)),
+        sign_shift=np.uint32(31 - exponent_bits - fraction_bits),
     )
 
 
-def _narrow(x: Any, shift: Any, half: Any, rebias: Any, least_normal: Any, anchor: Any, sign_shift: Any) -> Any:
-    """Round to a type with `shift` fraction bits less: by bits if normal there, else by adding `anchor`, whose unit
-    is the type's least."""
+_FLOAT16, _FLOAT8_E4M3FN, _FLOAT8_E5M2 = _target(5, 10), _target(4, 3), _target(5, 2)
+
+
+def _narrow(x: Any, to: Any) -> Any:
+    """Round by bits where the result is normal, else by adding `anchor`, whose unit is the type's least number."""
     pattern = bits(x)
     size = both(pattern, np.uint32(0x7FFFFFFF))
-    odd = both(shift_right(size, shift), np.uint32(1))
-    normal = subtract(shift_right(add(add(size, half), odd), shift), rebias)
-    subnormal = subtract(bits(unbits(size) + anchor), bits(anchor))
-    sign = shift_right(both(pattern, np.uint32(0x80000000)), sign_shift)
-    return either(select(size < least_normal, subnormal, normal), sign)
+    odd = both(shift_right(size, to.shift), np.uint32(1))
+    normal = subtract(shift_right(add(add(size, to.below_half), odd), to.shift), to.rebias)
+    subnormal = subtract(bits(unbits(size) + to.anchor), bits(to.anchor))
+    sign = shift_right(both(pattern, np.uint32(0x80000000)), to.sign_shift)
+    return either(select(size < to.least_normal, subnormal, normal), sign)

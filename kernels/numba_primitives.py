@@ -1,8 +1,7 @@
 """What each primitive means in code that Numba compiles: one LLVM operation, strictly typed.
 
 Importing this module teaches Numba `kernels.primitives`; `teach` adds a plain function of the Python source. A wrong
-argument type
-is a TypingError at compile time, so a silently widened integer cannot get through.
+argument type is a TypingError at compile time, so a silently widened integer cannot get through.
 """
 
 from __future__ import annotations
@@ -34,8 +33,10 @@ def teach(function: Callable[..., Any]) -> None:
 
 
 def _define(primitive: Callable[..., Any], result: Callable[..., Any], emit: Callable[..., Any]) -> None:
-    """Register `primitive`: `result(*types)` names its type (or None: refused), `emit(builder, llvm_type, *values)`
-    is its code."""
+    """Register a primitive.
+
+    `result(*types)` names its type (None: refused), `emit(builder, llvm_type, *values)` is its code.
+    """
 
     def build(arguments: tuple[Any, ...]) -> Any:
         given = tuple(types.unliteral(argument) for argument in arguments)

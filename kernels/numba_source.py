@@ -16,7 +16,7 @@ teach(primitives.clamp)
 for _module in (quantiles, narrow):
     for _function in vars(_module).values():
         own = inspect.isfunction(_function) and _function.__module__ == _module.__name__
-        if own and _function.__name__ not in ("format_of", "_format", "_descending"):
+        if own and _function.__name__ not in ("format_of", "_format", "_descending", "_target"):
             teach(_function)
 
 FLOAT32, FLOAT64 = quantiles.FLOAT32, quantiles.FLOAT64

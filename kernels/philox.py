@@ -1,9 +1,9 @@
-"""Philox4x32-10, the generator of the stream (Salmon, Moraes, Dror and Shaw, 2011, "Parallel random numbers: as easy
-as 1, 2, 3").
+"""Philox4x32-10, the generator of the stream.
+
+Salmon, Moraes, Dror and Shaw (2011), "Parallel random numbers: as easy as 1, 2, 3".
 
 A counter of four words and a key of two give four output words: ten rounds, each two 32 x 32 -> 64 bit products.
-Words are carried in
-uint64 and masked, which is what NumPy and vector units want; CUDA has a body of its own with 32-bit words.
+Words are carried in uint64 and masked, which is what NumPy and vector units want.
 """
 
 from __future__ import annotations
