@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,19 +17,9 @@ import numba
 from numba.core import caching
 from numba.core.registry import cpu_target
 
-__all__ = ["cache_folder", "compile_once", "named"]
+from gpuinit.kernels.folder import cache_folder
 
-
-def cache_folder() -> Path | None:
-    """GPUINIT_CACHE_DIR, else NUMBA_CACHE_DIR, else gpuinit/ in the user's cache folder; None where there is no home."""
-    asked = os.environ.get("GPUINIT_CACHE_DIR") or os.environ.get("NUMBA_CACHE_DIR")
-    if asked:
-        return Path(asked)
-    home = os.environ.get("XDG_CACHE_HOME")
-    try:
-        return (Path(home) if home else Path.home() / ".cache") / "gpuinit"
-    except RuntimeError:
-        return None
+__all__ = ["compile_once", "named"]
 
 
 @functools.cache

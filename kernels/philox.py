@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["ROUNDS", "philox"]
+__all__ = ["ROUNDS", "philox", "round_keys"]
 
 ROUNDS = 10
 _MULTIPLIER_0 = np.uint64(0xD2511F53)
@@ -35,3 +35,13 @@ def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
         k0 = (k0 + _WEYL_0) & _MASK
         k1 = (k1 + _WEYL_1) & _MASK
     return c0, c1, c2, c3
+
+
+def round_keys(seed: int) -> list[int]:
+    """The two key words of each round, one round behind the other, for a key of 64 bits."""
+    low, high = seed & 0xFFFFFFFF, seed >> 32
+    return [
+        (word + turn * int(step)) & 0xFFFFFFFF
+        for turn in range(ROUNDS)
+        for word, step in ((low, _WEYL_0), (high, _WEYL_1))
+    ]

@@ -132,8 +132,8 @@ FLOAT64 = _format(
     *(np.float64, np.uint64, 52, coefficients.CENTRAL64_SHIFT, coefficients.LN2_ULP64, coefficients.LOG_2PI64),
     *(coefficients.NEG_LOG64, coefficients.CENTRAL64, coefficients.GMILLS64, _EXPONENTIAL),
 )
-_TAIL32 = _descending(np.float32, coefficients.TAIL32)
-_TAIL_START = np.float32(CENTRAL_DEPTH)
+TAIL32 = _descending(np.float32, coefficients.TAIL32)
+TAIL_START = np.float32(CENTRAL_DEPTH)
 _FORMATS = {"float32": FLOAT32, "uint32": FLOAT32, "float64": FLOAT64, "uint64": FLOAT64}
 
 
@@ -183,7 +183,7 @@ def symmetric_central(word: Any, depth: Any, c: Any, k: Any) -> Any:
 def symmetric_tail32(word: Any, depth: Any, c: Any, k: Any) -> Any:
     f = format_of(word)
     x = fma(to_float(complement(both(word, f.magnitude), f.magnitude)), c[0], c[2])
-    return _with_sign(x * polynomial(_TAIL32, depth - _TAIL_START), both(word, f.sign))
+    return _with_sign(x * polynomial(TAIL32, depth - TAIL_START), both(word, f.sign))
 
 
 def symmetric_tail64(word: Any, depth: Any, c: Any, k: Any) -> Any:

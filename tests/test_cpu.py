@@ -21,7 +21,7 @@ from conftest import LAWS, WAYS, drawn, poisoned, same_bits
 
 import gpuinit
 from gpuinit.backends import cpu, threads
-from gpuinit.kernels import cache
+from gpuinit.kernels import cache, folder
 from gpuinit.kernels.cpu_fill import compiled_fill
 from gpuinit.key import Key
 from gpuinit.region import Region
@@ -223,7 +223,7 @@ def test_no_home_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("GPUINIT_CACHE_DIR", "NUMBA_CACHE_DIR", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("no home")))
-    assert cache.cache_folder() is None
+    assert folder.cache_folder() is None
 
 
 def test_kernels_loaded_and_compiled_in_one_process_stay_apart(tmp_path: Path) -> None:

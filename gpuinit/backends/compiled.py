@@ -9,6 +9,7 @@ import numpy as np
 
 from gpuinit import dtypes
 from gpuinit.backends import threads
+from gpuinit.backends.layout import layout
 from gpuinit.key import Key
 from gpuinit.region import Region
 from gpuinit.sampler import Sampler
@@ -41,7 +42,7 @@ def fill(out: np.ndarray[Any, Any], sampler: Sampler, region: Region, key: Key) 
     if region.whole and out.flags.c_contiguous:
         where: tuple[Any, ...] = (_ZERO, size, _NO_AXES, _NO_ROWS, itemsize)
     else:
-        where = _layout(region.components(parts), out.strides if parts == 1 else (*out.strides, itemsize))
+        where = _where(region.components(parts), out.strides if parts == 1 else (*out.strides, itemsize))
     address, constants = out.ctypes.data, (_key_words(key), sampler.reals, sampler.integers, out.nbytes >= STREAM)
     if size <= threads.PIECE:
         kernel(address, 0, size, *where, *constants)
@@ -63,25 +64,12 @@ def _plan(sampler: Sampler) -> tuple[Any, int, int]:
     return compiled_fill(sampler.quantile, real.name, parts == 2), parts, real.itemsize
 
 
-def _layout(region: Region, strides: tuple[int, ...]) -> tuple[Any, ...]:
+def _where(region: Region, strides: tuple[int, ...]) -> tuple[Any, ...]:
     """The kernel's arguments base, length, axes, rows, stride for a region written with these strides (bytes)."""
-    steps = region.strides()
-    base = sum(start * step for start, step in zip(region.starts, steps, strict=True))
-    length, stride = 1, None
-    axes: list[tuple[int, int, int]] = []
-    for axis in reversed(range(len(steps))):
-        count, step, jump = region.counts[axis], steps[axis], strides[axis]
-        picked = axis == 0 and region.rows is not None
-        if count == 1 and not picked:
-            continue
-        if not picked and not axes and step == length and (stride is None or jump == length * stride):
-            stride = jump if stride is None else stride
-            length *= count
-        else:
-            axes.append((count, step if step < 2**63 else step - 2**64, jump))  # modulo 2^64, as the kernel adds
-    rows = _NO_ROWS if region.rows is None else region.rows
-    table = np.array(axes[::-1], np.int64).reshape(-1, 3)
-    return np.uint64(base), length, table, rows, 0 if stride is None else stride
+    base, length, stride, axes = layout(region, strides)
+    signed = [(count, step if step < 2**63 else step - 2**64, jump) for count, step, jump in axes]  # the kernel adds modulo 2^64
+    table = np.array(signed, np.int64).reshape(-1, 3)
+    return np.uint64(base), length, table, _NO_ROWS if region.rows is None else region.rows, stride
 
 
 @functools.lru_cache(maxsize=256)

@@ -1,0 +1,50 @@
+"""How a region lies in memory and in its logical tensor: runs of consecutive elements, and the axes that count the runs."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gpuinit.region import Region
+
+__all__ = ["Axis", "Layout", "layout"]
+
+
+class Axis(NamedTuple):
+    """An axis around the runs: its length, and how far a step goes, in elements of the logical tensor and in bytes."""
+
+    count: int
+    step: int
+    jump: int
+
+
+class Layout(NamedTuple):
+    """A region as runs.
+
+    A run is `length` consecutive logical elements, `stride` bytes apart in the output. The first run begins at the
+    logical index `base`; `axes`, outermost first, count the runs. Where the region has rows, they stand for the first
+    of the axes.
+    """
+
+    base: int
+    length: int
+    stride: int
+    axes: tuple[Axis, ...]
+
+
+def layout(region: Region, strides: tuple[int, ...]) -> Layout:
+    """The layout of a region that is written with these strides (bytes): its runs as long as they can be."""
+    steps = region.strides()
+    base = sum(start * step for start, step in zip(region.starts, steps, strict=True))
+    length, stride = 1, None
+    axes: list[Axis] = []
+    for axis in reversed(range(len(steps))):
+        count, step, jump = region.counts[axis], steps[axis], strides[axis]
+        picked = axis == 0 and region.rows is not None
+        if count == 1 and not picked:
+            continue
+        if not picked and not axes and step == length and (stride is None or jump == length * stride):
+            stride = jump if stride is None else stride
+            length *= count
+        else:
+            axes.append(Axis(count, step, jump))
+    return Layout(base, length, 0 if stride is None else stride, tuple(reversed(axes)))
