@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gpuinit.backends import digest
+from gpuinit.backends import cuda, digest
+from gpuinit.backends.cuda.arrays import is_on_gpu
 from gpuinit.kernels.mixing import BITS_FACTOR, INDEX_FACTOR
 
 __all__ = ["Digest", "Measure", "element_hash", "measure"]
@@ -35,12 +36,15 @@ def element_hash(array: Array, start: int = 0) -> int:
     """The hash of the elements of `array`, in 0 .. 2^64 - 1.
 
     Args:
-        array: of any shape, strides and dtype of at most 64 bits, or complex; its elements count in C order.
+        array: of any shape, strides and dtype of at most 64 bits, or complex; its elements count in C order. Of NumPy, or
+            on a GPU (CuPy's or any with __dlpack__): then it is hashed there, without a copy.
         start: the logical index of its first element, >= 0; element j has index start + j.
 
     Returns:
         0 for an empty array. Hashes of parts, each with its own start, add modulo 2^64 to the hash of the whole.
     """
+    if is_on_gpu(array):
+        return cuda.owner(array).element_hash(array, start)
     total = 0
     for part, index, step in _components(array, start):
         for begin in range(0, part.size, _CHUNK):

@@ -11,7 +11,7 @@ import numpy as np
 
 from gpuinit.key import integer, shown
 
-__all__ = ["Region", "checked_shape"]
+__all__ = ["Region", "checked_rows", "checked_shape"]
 
 MOST_ELEMENTS = 2**63
 
@@ -20,18 +20,22 @@ MOST_ELEMENTS = 2**63
 class Region:
     """A box of a logical tensor of the given shape, its first axis possibly picked by ids.
 
-    `starts` and `counts` describe the box, an entry an axis. Where `rows` (int64 ids, any order, repeats allowed) is given, it
-    stands in place of the first axis, whose start is 0 and whose count is len(rows).
+    `starts` and `counts` describe the box, an entry an axis. Where `rows` (ids in any order, repeats allowed: a NumPy array of
+    int64, or what a backend's own check gave) is there, it stands in place of the first axis, whose start is 0 and whose
+    count is len(rows).
     """
 
     logical: tuple[int, ...]
     starts: tuple[int, ...]
     counts: tuple[int, ...]
-    rows: np.ndarray[Any, Any] | None = None
+    rows: Any = None
 
     @classmethod
-    def of(cls, shape: tuple[int, ...], block: Any = None, rows: Any = None) -> Region:
-        """The region that the arguments `block=` and `rows=` of an initializer name; `shape` is already checked."""
+    def of(cls, shape: tuple[int, ...], block: Any = None, rows: Any = None, check: Any = None) -> Region:
+        """The region that the arguments `block=` and `rows=` of an initializer name; `shape` is already checked.
+
+        `check(rows, length)` gives the ids as a backend takes them, each in 0 .. length - 1; None means `checked_rows`.
+        """
         if block is None and rows is None:
             return cls(shape, (0,) * len(shape), shape)
         starts, counts = _checked_block(shape, block)
@@ -41,7 +45,7 @@ class Region:
             raise ValueError("rows= needs a tensor with at least one axis, and shape is ()")
         if block is not None and counts[0] != shape[0]:
             raise ValueError(f"block={block!r}: with rows= the first slice must be full, as rows picks axis 0")
-        ids = _checked_rows(rows, shape[0])
+        ids = (check or checked_rows)(rows, shape[0])
         return cls(shape, (0, *starts[1:]), (len(ids), *counts[1:]), ids)
 
     @property
@@ -161,7 +165,7 @@ def _checked_block(shape: tuple[int, ...], block: Any) -> tuple[tuple[int, ...],
     return tuple(starts), tuple(counts)
 
 
-def _checked_rows(rows: Any, length: int) -> np.ndarray[Any, Any]:
+def checked_rows(rows: Any, length: int) -> np.ndarray[Any, Any]:
     """The row ids as int64, each in 0 .. length - 1; compared as Python compares integers, before any conversion."""
     ids = _integers(rows)
     low, high = (int(ids.min()), int(ids.max())) if ids.size else (0, -1)

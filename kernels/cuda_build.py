@@ -19,7 +19,7 @@ from typing import Any
 from gpuinit.kernels import cuda_source
 from gpuinit.kernels.folder import cache_folder
 
-__all__ = ["ARCHITECTURES", "OPTIONS", "BuildError", "compile_numba", "compile_source", "entry", "kept"]
+__all__ = ["ARCHITECTURES", "OPTIONS", "BuildError", "compile_numba", "compile_source", "entry", "kept", "kernel_image"]
 
 OPTIONS = ("--std=c++17", "--fmad=false", "--ftz=false", "--prec-div=true", "--prec-sqrt=true")
 ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
@@ -28,6 +28,19 @@ ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
 
 class BuildError(RuntimeError):
     """A kernel could not be compiled; the message has the compiler's own."""
+
+
+def kernel_image(kernel: str | tuple[str, ...], architecture: int) -> bytes:
+    """A kernel compiled for a compute capability, kept on disk: a name of `cuda_source`, or name and parameters of `cuda_kernels`."""
+
+    def make() -> bytes:
+        if isinstance(kernel, str):
+            return compile_source(kernel, architecture)[0]
+        from gpuinit.kernels import cuda_kernels
+
+        return compile_numba(cuda_kernels.kernel(*kernel), cuda_kernels.signature(*kernel), architecture)[0]
+
+    return kept(str(kernel), architecture, make)
 
 
 def compile_source(name: str, architecture: int, *options: str) -> tuple[bytes, str]:

@@ -20,6 +20,7 @@ from gpuinit.kernels.numba_lanes import Lanes, each_register, pack
 __all__ = ["teach"]
 
 _FLOAT = {types.uint32: types.float32, types.uint64: types.float64}
+_I64 = ir.IntType(64)
 _UNSIGNED = {real: unsigned for unsigned, real in _FLOAT.items()}
 
 
@@ -79,6 +80,14 @@ def _same_unsigned(a: Any, b: Any) -> Any:
     return a if a in _FLOAT and b == a else None
 
 
+def _same_words(a: Any, b: Any) -> Any:
+    return a if a == b == types.uint32 else None
+
+
+def _wide(builder: Any, n: Any, m: Any) -> Any:
+    return builder.mul(builder.zext(n, _I64), builder.zext(m, _I64))
+
+
 def _same_float(a: Any, *others: Any) -> Any:
     return a if a in _UNSIGNED and all(other == a for other in others) else None
 
@@ -126,6 +135,13 @@ _define(primitives.to_float, _FLOAT.get, lambda builder, kind, n: builder.sitofp
 _define(primitives.to_float_unsigned, _FLOAT.get, lambda builder, kind, n: builder.uitofp(n, kind))
 _define(primitives.add, _same_unsigned, lambda builder, kind, n, m: builder.add(n, m))
 _define(primitives.subtract, _same_unsigned, lambda builder, kind, n, m: builder.sub(n, m))
+_define(primitives.quotient, _same_unsigned, lambda builder, kind, n, m: builder.udiv(n, m))
+_define(
+    primitives.product_high,
+    _same_words,
+    lambda builder, kind, n, m: builder.trunc(builder.lshr(_wide(builder, n, m), ir.Constant(_I64, 32)), kind),
+)
+_define(primitives.product_low, _same_words, lambda builder, kind, n, m: builder.mul(n, m))
 _define(primitives.both, _same_unsigned, lambda builder, kind, n, m: builder.and_(n, m))
 _define(primitives.either, _same_unsigned, lambda builder, kind, n, m: builder.or_(n, m))
 _define(primitives.complement, _same_unsigned, lambda builder, kind, n, m: builder.xor(n, m))

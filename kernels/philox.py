@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["ROUNDS", "philox", "round_keys"]
+from gpuinit.kernels.primitives import add, complement, product_high, product_low
+
+__all__ = ["ROUNDS", "philox", "philox32", "round_keys"]
 
 ROUNDS = 10
 _MULTIPLIER_0 = np.uint64(0xD2511F53)
@@ -34,6 +36,21 @@ def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
         c3 = product_0 & _MASK
         k0 = (k0 + _WEYL_0) & _MASK
         k1 = (k1 + _WEYL_1) & _MASK
+    return c0, c1, c2, c3
+
+
+def philox32(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
+    """The same in 32-bit words, which is what a GPU's integer units want: uint32 in and out."""
+    multiplier_0, multiplier_1 = np.uint32(0xD2511F53), np.uint32(0xCD9E8D57)
+    for _ in range(ROUNDS):
+        high_0, low_0 = product_high(c0, multiplier_0), product_low(c0, multiplier_0)
+        high_1, low_1 = product_high(c2, multiplier_1), product_low(c2, multiplier_1)
+        c0 = complement(complement(high_1, c1), k0)
+        c1 = low_1
+        c2 = complement(complement(high_0, c3), k1)
+        c3 = low_0
+        k0 = add(k0, np.uint32(0x9E3779B9))
+        k1 = add(k1, np.uint32(0xBB67AE85))
     return c0, c1, c2, c3
 
 

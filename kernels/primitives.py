@@ -25,6 +25,9 @@ __all__ = [
     "either",
     "fma",
     "polynomial",
+    "product_high",
+    "product_low",
+    "quotient",
     "select",
     "shift_right",
     "square_root",
@@ -67,6 +70,21 @@ def add(n: Any, m: Any) -> Any:
 def subtract(n: Any, m: Any) -> Any:
     """n - m modulo 2^32 or 2^64."""
     return n - m
+
+
+def product_high(n: Any, m: Any) -> Any:
+    """The upper 32 bits of n m, for 32-bit words."""
+    return (n.astype(np.uint64) * m.astype(np.uint64) >> np.uint64(32)).astype(np.uint32)
+
+
+def product_low(n: Any, m: Any) -> Any:
+    """The lower 32 bits of n m, for 32-bit words."""
+    return (n.astype(np.uint64) * m.astype(np.uint64)).astype(np.uint32)
+
+
+def quotient(n: Any, m: Any) -> Any:
+    """n / m rounded down, for m != 0."""
+    return n // m
 
 
 def both(n: Any, m: Any) -> Any:

@@ -1,7 +1,7 @@
 """Where and how tensors are made. `select` is the one place that decides the device.
 
-A backend has a `device` name and two operations, `empty(shape, dtype)` and `fill(out, law, region, key)`; it knows
-no initializer.
+A backend has a `device` name and the operations of `Backend`, `empty(shape, dtype)` and `fill(out, law, region, key)` above
+all; it knows no initializer.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import numpy as np
 
 from gpuinit import dtypes
 from gpuinit.backends import cpu
+from gpuinit.backends.cuda import probe
+from gpuinit.backends.cuda.arrays import is_on_gpu
 from gpuinit.key import Key
 from gpuinit.region import Region
 
@@ -30,55 +32,97 @@ class Backend(Protocol):
     def fill(self, out: Any, law: Any, region: Region, key: Key | None) -> None:
         """Write the region of the tensor that `law` (a Sampler or a Structure) and `key` define into `out`, of any strides."""
 
+    def checked_rows(self, rows: Any, length: int) -> Any:
+        """Row ids as `fill` takes them in a region, each in 0 .. length - 1; TypeError, ValueError or IndexError otherwise."""
+
+    def to_host(self, array: Any, out: np.ndarray[Any, Any]) -> None:
+        """Copy an array that `empty` made into a C-contiguous NumPy array of its shape and dtype."""
+
 
 class DeviceError(RuntimeError):
-    """The device asked for cannot be used; the message says what is missing."""
+    """The device asked for cannot be used; the message says what is missing and what to do."""
 
 
 def default_device() -> str:
-    """The device meant by `device=None`: that of GPUINIT_DEVICE if set, else the CPU.
+    """The device meant by `device=None`: that of GPUINIT_DEVICE if set, else CuPy's current GPU if CUDA can be used, else "cpu".
 
     Raises:
         ValueError: GPUINIT_DEVICE is not a device name. DeviceError: it names one that cannot be used.
     """
-    asked = os.environ.get("GPUINIT_DEVICE")
-    return select(asked).device if asked else "cpu"
+    return select(None).device
 
 
 def select(device: str | None) -> Backend:
-    """The backend of a device: None (the default), "cpu", "cuda" or "cuda:N"."""
+    """The backend of a device: None (the default), "cpu", "cuda" (CuPy's current one) or "cuda:N"."""
     name = "device"
     if device is None:
-        name, device = "GPUINIT_DEVICE", os.environ.get("GPUINIT_DEVICE") or "cpu"
+        name, device = "GPUINIT_DEVICE", os.environ.get("GPUINIT_DEVICE") or None
     if device == "cpu":
         return cpu.BACKEND
+    if device is None:
+        return _cuda().backend(None) if probe.status().usable else cpu.BACKEND
     if not isinstance(device, str) or not (device == "cuda" or (device.startswith("cuda:") and device[5:].isdecimal())):
         raise ValueError(f"{name}={device!r} is not a device: it must be 'cpu', 'cuda' or 'cuda:N'")
-    raise DeviceError(f"{name}={device!r} cannot be used: this release of gpuinit fills on the CPU alone; use device='cpu'")
+    found = probe.status()
+    if not found.usable:
+        raise DeviceError(f"{name}={device!r} cannot be used: {found.problem} {found.remedy}")
+    number = int(device[5:]) if device != "cuda" else None
+    if number is not None and number >= len(found.devices):
+        raise DeviceError(
+            f"{name}={device!r} cannot be used: this machine has {len(found.devices)} GPU(s), the last of them "
+            f"'cuda:{len(found.devices) - 1}'"
+        )
+    return _cuda().backend(number)
 
 
-def owner(out: Any) -> tuple[Backend, np.dtype[Any]]:
-    """The backend that can write into an existing array, and its dtype; an error says why there is none."""
+def _cuda() -> Any:
+    from gpuinit.backends import cuda
+
+    return cuda
+
+
+def owner(out: Any) -> tuple[Backend, Any]:
+    """The backend that can write into an existing array, and the array as its `fill` takes it; an error says why there is none.
+
+    What comes back has `shape` and a `dtype` that gpuinit knows.
+    """
+    if is_on_gpu(out):
+        return _owner_on_gpu(out)
     if not isinstance(out, np.ndarray):
-        raise TypeError(f"out is a {type(out).__name__}: it must be a NumPy array")
+        raise TypeError(
+            f"out is a {type(out).__name__}: it must be a NumPy or CuPy array, or an array on a GPU with __dlpack__ or "
+            "__cuda_array_interface__"
+        )
     if not out.flags.writeable:
         raise ValueError("out is read-only: it must be a writable array")
     try:
-        kind = dtypes.canonical(out.dtype)
+        dtypes.canonical(out.dtype)
     except ValueError as error:
         raise ValueError(f"out: {error}") from None
-    if _overlaps_itself(out):
-        raise ValueError(f"out overlaps itself (shape {out.shape}, strides {out.strides}): its elements may share memory")
-    return cpu.BACKEND, kind
+    if out.size > 1 and not out.flags.forc:
+        _check_overlap(out.shape, out.strides, out.itemsize)
+    return cpu.BACKEND, out
 
 
-def _overlaps_itself(array: np.ndarray[Any, Any]) -> bool:
-    """Whether some element may share memory with another: an axis steps less far than the axes inside it reach."""
-    if array.size < 2 or array.flags.forc:
-        return False
-    reach = array.itemsize
-    for stride, length in sorted((abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n > 1):
+def _owner_on_gpu(out: Any) -> tuple[Backend, Any]:
+    if type(out).__module__.partition(".")[0] in ("jax", "jaxlib"):
+        raise TypeError(
+            "out is a JAX array, which is immutable: make a new one, jax.dlpack.from_dlpack(initializer(shape, dtype))"
+        )
+    found = probe.status()
+    if not found.usable:
+        raise DeviceError(f"out lies on a GPU that gpuinit cannot use: {found.problem} {found.remedy}")
+    backend = _cuda().owner(out)
+    target = backend.target(out)
+    if not target.c_contiguous:
+        _check_overlap(target.shape, target.strides, target.dtype.itemsize)
+    return backend, target
+
+
+def _check_overlap(shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int) -> None:
+    """Refuse an array some of whose elements may share memory: an axis steps less far than the axes inside it reach."""
+    reach = itemsize
+    for stride, length in sorted((abs(s), n) for s, n in zip(strides, shape, strict=True) if n > 1):
         if stride < reach:
-            return True
+            raise ValueError(f"out overlaps itself (shape {shape}, strides {strides}): its elements may share memory")
         reach += stride * (length - 1)
-    return False

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from gpuinit.backends import compiled, specification, structures
+from gpuinit.backends.cuda.arrays import is_on_gpu
 from gpuinit.key import Key
-from gpuinit.region import Region
+from gpuinit.region import Region, checked_rows
 from gpuinit.sampler import Sampler
 from gpuinit.sampler import normal as normal_sampler
 
@@ -52,6 +53,16 @@ class CPU:
             compiled.fill(out, law, region, key)
         else:
             specification.fill(out, law, region, key)
+
+    def checked_rows(self, rows: Any, length: int) -> np.ndarray[Any, Any]:
+        """Row ids as int64, each in 0 .. length - 1."""
+        if is_on_gpu(rows):
+            raise TypeError(f"rows is a {type(rows).__name__} on a GPU, and the tensor is made on the CPU: copy the ids to the host")
+        return checked_rows(rows, length)
+
+    def to_host(self, array: np.ndarray[Any, Any], out: np.ndarray[Any, Any]) -> None:
+        """Copy an array into another of its shape and dtype."""
+        out[...] = array
 
     def normal(self, shape: tuple[int, ...], dtype: np.dtype[Any], key: Key) -> np.ndarray[Any, Any]:
         """The standard normal tensor of a stream, which orthogonal matrices are made from."""

@@ -82,8 +82,8 @@ class Initializer:
         logical = checked_shape(shape)
         kind = dtypes.canonical(dtype)
         law = self.law(logical, kind)
-        region = Region.of(self.output_shape(logical), block, rows)
         backend = backends.select(device)
+        region = Region.of(self.output_shape(logical), block, rows, backend.checked_rows)
         out = backend.empty(region.counts, kind)
         backend.fill(out, law, region, self._key(law, block is not None or rows is not None))
         return out
@@ -105,15 +105,15 @@ class Initializer:
         """
         if _overrides_call_alone(type(self)):
             raise _needs_the_hook(type(self))
-        backend, kind = backends.owner(out)
+        backend, target = backends.owner(out)
         if shape is None and (block is not None or rows is not None):
             raise ValueError("fill: shape= is required with block= or rows=; it is the logical tensor's, not out's")
-        logical = checked_shape(out.shape if shape is None else shape)
-        law = self.law(logical, kind)
-        region = Region.of(self.output_shape(logical), block, rows)
-        if tuple(out.shape) != region.counts:
-            raise ValueError(f"out has shape {tuple(out.shape)}, and the part to fill has shape {region.counts}")
-        backend.fill(out, law, region, self._key(law, block is not None or rows is not None))
+        logical = checked_shape(target.shape if shape is None else shape)
+        law = self.law(logical, dtypes.canonical(target.dtype))
+        region = Region.of(self.output_shape(logical), block, rows, backend.checked_rows)
+        if target.shape != region.counts:
+            raise ValueError(f"out has shape {target.shape}, and the part to fill has shape {region.counts}")
+        backend.fill(target, law, region, self._key(law, block is not None or rows is not None))
         return out
 
     def get_config(self) -> dict[str, Any]:

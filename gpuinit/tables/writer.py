@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from gpuinit import backends
 from gpuinit.hashing import Digest
 from gpuinit.tables.files import DiskSpaceError, check_free, check_space, folders, replacing
 from gpuinit.tables.plan import Job
@@ -111,7 +112,7 @@ def _stream(job: Job, file: FileIO, pool: ThreadPoolExecutor, buffers: list[Arra
 
 def _whole(job: Job) -> Array | None:
     """The job's tensor, if it is one that is made in one piece."""
-    return job.initializer(job.logical, job.dtype, device=job.device) if job.in_one_piece else None
+    return job.initializer(job.logical, job.dtype, device="cpu") if job.in_one_piece else None
 
 
 def _made(job: Job, block: tuple[slice, ...], buffer: Array, whole: Array | None) -> Array:
@@ -121,7 +122,11 @@ def _made(job: Job, block: tuple[slice, ...], buffer: Array, whole: Array | None
         return part
     counts = tuple(part.stop - part.start for part in block)
     chunk: Array = buffer[: math.prod(counts) * job.dtype.itemsize].view(job.dtype).reshape(counts)
-    job.initializer.fill(chunk, shape=job.logical, block=block)
+    if job.device == "cpu":
+        job.initializer.fill(chunk, shape=job.logical, block=block)
+    else:
+        made = job.initializer(job.logical, job.dtype, device=job.device, block=block)
+        backends.select(job.device).to_host(made, chunk)
     return chunk
 
 

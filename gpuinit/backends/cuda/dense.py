@@ -91,9 +91,7 @@ def _plan(sampler: Sampler) -> _Plan:
     return _Plan(sampler)
 
 
-def _launch(
-    plan: _Plan, sampler: Sampler, key: Key, start: int, count: int, address: int, head: int, processors: int
-) -> Launch:
+def _launch(plan: _Plan, sampler: Sampler, key: Key, start: int, count: int, address: int, head: int, processors: int) -> Launch:
     first = start - head  # the element at the beginning of vector 0; may be one before the tensor's first
     counter, shift = divmod(first, plan.per_counter)
     size = head + count

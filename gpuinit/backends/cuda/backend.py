@@ -1,0 +1,150 @@
+"""The CUDA backend: memory from CuPy, fills by the project's kernels, on one device."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from gpuinit import dtypes
+from gpuinit.backends.cuda import dense, parts, structures
+from gpuinit.backends.cuda.arrays import DeviceArray, is_on_gpu, packed
+from gpuinit.backends.cuda.driver import Driver
+from gpuinit.backends.cuda.geometry import around
+from gpuinit.backends.layout import layout
+from gpuinit.key import Key
+from gpuinit.region import Region, checked_rows
+from gpuinit.sampler import Sampler
+
+__all__ = ["CUDA"]
+
+
+class CUDA:
+    """Allocates and fills on GPU `number`; work goes to CuPy's current stream there."""
+
+    def __init__(self, number: int, driver: Driver) -> None:
+        self.number = number
+        self.device = f"cuda:{number}"
+        self._driver = driver
+        self._processors = driver.processors(number)
+
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+        """A new uninitialized C-contiguous CuPy array, from CuPy's current allocator."""
+        nbytes = math.prod(shape) * dtype.itemsize
+        with self._driver.on(self.number):
+            try:
+                if nbytes >= 2**63:
+                    raise MemoryError
+                return self._driver.empty(shape, dtype)
+            except MemoryError:
+                free, total = self._driver.free_bytes()
+        raise MemoryError(
+            f"shape={shape} of {dtype.name} takes {nbytes} bytes on {self.device}, where {free} of {total} bytes are free"
+        )
+
+    def fill(self, out: Any, law: Any, region: Region, key: Key | None) -> None:
+        """Write the region of the tensor that `law` and `key` define into `out`: a CuPy array, or what `target` gave."""
+        with self._driver.on(self.number):
+            array = self._driver.view(out, "out")
+            if array.size == 0:
+                return
+            if isinstance(law, Sampler):
+                assert key is not None
+                self._draw(array, law, region, key)
+            else:
+                structures.write(self._driver, self._processors, array, law, region, key)
+            if array.foreign:  # its owner does not know of the current stream
+                self._driver.synchronize()
+
+    def _draw(self, array: DeviceArray, sampler: Sampler, region: Region, key: Key) -> None:
+        real = dtypes.component(sampler.dtype)
+        parts_of_element = sampler.dtype.itemsize // real.itemsize
+        strides = array.strides if parts_of_element == 1 else (*array.strides, real.itemsize)
+        where = layout(region.components(parts_of_element), strides)
+        if not where.axes and where.stride in (real.itemsize, 0) and dense.covers(sampler):
+            launches = dense.launches(sampler, key, where.base, where.length, array.address, self._processors)
+        else:
+            rows = self.uploaded(region.rows)
+            address = 0 if rows is None else rows.address
+            launches = parts.fills(sampler, key, where, array.address, parts.ids_of(rows), address, self._processors)
+        for launch in launches:
+            self._driver.launch(launch)
+
+    def target(self, out: Any) -> DeviceArray:
+        """Where an existing array of this device lies, for `fill`; TypeError or ValueError says why it cannot be filled."""
+        with self._driver.on(self.number):
+            array = self._driver.view(out, "out")
+        if not array.writeable:
+            raise ValueError("out is read-only: it must be a writable array")
+        size = dtypes.component(array.dtype).itemsize
+        if array.size and any(number % size for number in (array.address, *array.strides)):
+            raise ValueError(
+                f"out lies at address {array.address} with strides {array.strides}: on a GPU both must be multiples of its "
+                f"elements' {size} bytes"
+            )
+        return array
+
+    def checked_rows(self, rows: Any, length: int) -> Any:
+        """Row ids, each in 0 .. length - 1: int64 of NumPy, or, if they lie on a GPU, there and looked at there."""
+        if not is_on_gpu(rows):
+            return checked_rows(rows, length)
+        with self._driver.on(self.number):
+            ids = self._driver.view(rows, "rows")
+            if len(ids.shape) != 1:
+                raise ValueError(f"rows has shape {ids.shape}: it must be a 1-D array of row ids")
+            if ids.dtype.name not in ("int32", "int64"):
+                raise TypeError(f"rows has dtype {ids.dtype.name}: row ids on a GPU must be int32 or int64")
+            if ids.device != self.number:
+                raise ValueError(f"rows lies on cuda:{ids.device}, and the tensor on {self.device}: they must be on one device")
+            if not ids.size:
+                return ids
+            ids = structures.contiguous(self._driver, self._processors, ids)
+            self._check_range(ids, length)
+            return ids
+
+    def _check_range(self, ids: DeviceArray, length: int) -> None:
+        launch, count = parts.row_checks(ids.address, ids.strides[0], ids.size, length, ids.dtype.name, self._processors)
+        places = self._driver.empty((count,), np.dtype(np.uint64))
+        address = self._driver.view(places, "places").address
+        self._driver.launch(launch._replace(arguments=(*launch.arguments, np.uint64(address))))
+        place = int(self._driver.download(address, 8 * count, places).view(np.uint64).min())
+        if place == 2**64 - 1:
+            return
+        itemsize = ids.dtype.itemsize
+        wrong = int(self._driver.download(ids.address + place * itemsize, itemsize, ids).view(ids.dtype)[0])
+        allowed = f"ids run from 0 to {length - 1}, none from the end" if length else "it has no row ids"
+        raise IndexError(f"rows[{place}]={wrong} is not a row of a tensor with {length} rows; {allowed}")
+
+    def uploaded(self, rows: Any) -> DeviceArray | None:
+        """Row ids on this device; None as it is."""
+        if rows is None or isinstance(rows, DeviceArray):
+            return rows
+        return structures.uploaded(self._driver, rows, self.number)
+
+    def element_hash(self, array: Any, start: int) -> int:
+        """The hash of `gpuinit.hashing.element_hash`, computed where the array lies."""
+        with self._driver.on(self.number):
+            given = self._driver.view(array, "array")
+            real = dtypes.component(given.dtype)
+            count = given.dtype.itemsize // real.itemsize
+            strides = given.strides if count == 1 else (*given.strides, real.itemsize)
+            where = layout(Region.of(given.shape).components(count), strides)
+            total = 0
+            for part in around(where.axes, False) if given.size else ():
+                launch, sums = parts.hashes(
+                    part, where.length, where.stride, real.itemsize, given.address, start * count, self._processors
+                )
+                held = self._driver.empty((sums,), np.dtype(np.uint64))
+                address = self._driver.view(held, "sums").address
+                self._driver.launch(launch._replace(arguments=(*launch.arguments, np.uint64(address))))
+                total += int(self._driver.download(address, 8 * sums, held).view(np.uint64).sum(dtype=np.uint64))
+            return total % 2**64
+
+    def to_host(self, array: Any, out: np.ndarray[Any, Any]) -> None:
+        """Copy a C-contiguous array of this device into a C-contiguous NumPy array of its shape and dtype."""
+        with self._driver.on(self.number):
+            given = self._driver.view(array, "array")
+            assert given.strides == packed(given.shape, given.dtype.itemsize)
+            if given.size:
+                out.reshape(-1).view(np.uint8)[...] = self._driver.download(given.address, out.nbytes, array)

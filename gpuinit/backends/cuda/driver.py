@@ -1,0 +1,115 @@
+"""The one place that speaks to a GPU, through CuPy: memory, streams, kernels."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from gpuinit.backends.cuda.arrays import DeviceArray, view
+from gpuinit.backends.cuda.launch import Launch
+
+__all__ = ["Driver"]
+
+
+class Driver:
+    """CuPy as the backend uses it: current device and stream are CuPy's, memory comes from its allocator.
+
+    What compiles at run time in CuPy itself (its elementwise kernels, which need CUDA's headers) is not used.
+    """
+
+    def __init__(self) -> None:
+        import cupy
+
+        self._cupy = cupy
+        self._functions: dict[tuple[int, Any], Any] = {}
+        self._modules: list[Any] = []
+        self._lock = threading.Lock()
+
+    def current(self) -> int:
+        """The number of CuPy's current device."""
+        return int(self._cupy.cuda.runtime.getDevice())
+
+    def processors(self, device: int) -> int:
+        """How many multiprocessors a device has."""
+        return int(self._cupy.cuda.Device(device).attributes["MultiProcessorCount"])
+
+    @contextlib.contextmanager
+    def on(self, device: int) -> Iterator[None]:
+        """While the block runs, `device` is the current one."""
+        with self._cupy.cuda.Device(device):
+            yield
+
+    def device_of(self, address: int) -> int:
+        """The number of the device that an address belongs to."""
+        return int(self._cupy.cuda.runtime.pointerGetAttributes(address).device)
+
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+        """An uninitialized array on the current device, from CuPy's current allocator; MemoryError if there is no room."""
+        return self._cupy.ndarray(shape, dtype)
+
+    def free_bytes(self) -> tuple[int, int]:
+        """How many bytes the current device has left, those that CuPy's pool holds unused among them, and in all."""
+        free, total = self._cupy.cuda.runtime.memGetInfo()
+        return int(free) + int(self._cupy.get_default_memory_pool().free_bytes()), int(total)
+
+    def view(self, value: Any, name: str) -> DeviceArray:
+        """Where an array on a GPU lies; its owner's work on it is waited for by the current stream."""
+        array = view(value, self.stream(), self.device_of, name)
+        if array.stream is not None and array.stream > 2:
+            self.wait_for(array.stream)
+        return array
+
+    def upload(self, array: np.ndarray[Any, Any]) -> Any:
+        """A copy of an array's bytes on the current device, ordered by the current stream."""
+        plain = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        held = self._cupy.ndarray(plain.shape, np.uint8)
+        held.set(plain)
+        return held
+
+    def download(self, address: int, nbytes: int, keep: Any) -> np.ndarray[Any, Any]:
+        """A copy of device memory, once everything before it on the current stream is done."""
+        cuda = self._cupy.cuda
+        memory = cuda.MemoryPointer(cuda.UnownedMemory(address, nbytes, keep, self.current()), 0)
+        return np.asarray(self._cupy.ndarray((nbytes,), np.uint8, memory).get())
+
+    def stream(self) -> int:
+        """The current stream, as CUDA knows it."""
+        return int(self._cupy.cuda.get_current_stream().ptr)
+
+    def wait_for(self, stream: int) -> None:
+        """Let the current stream wait for what another has been given so far."""
+        event = self._cupy.cuda.Event(disable_timing=True)
+        event.record(self._cupy.cuda.ExternalStream(stream))
+        self._cupy.cuda.get_current_stream().wait_event(event)
+
+    def synchronize(self) -> None:
+        """Wait until the current stream has done all that it was given."""
+        self._cupy.cuda.get_current_stream().synchronize()
+
+    def launch(self, launch: Launch) -> None:
+        """Put a kernel on the current stream of the current device; what CUDA refuses is raised here."""
+        self._function(launch.kernel)(launch.grid, launch.block, launch.arguments)
+
+    def _function(self, kernel: str | tuple[str, ...]) -> Any:
+        key = (self.current(), kernel)
+        found = self._functions.get(key)
+        if found is None:
+            with self._lock:
+                found = self._functions.get(key) or self._load(kernel)
+                self._functions[key] = found
+        return found
+
+    def _load(self, kernel: str | tuple[str, ...]) -> Any:
+        """Load a kernel into the current device's context, compiled before or now."""
+        from gpuinit.kernels import cuda_build
+
+        architecture = int(self._cupy.cuda.Device().compute_capability)
+        image = cuda_build.kernel_image(kernel, architecture)
+        module = self._cupy.cuda.Module()
+        module.load(image)
+        self._modules.append(module)
+        return module.get_function(cuda_build.entry(image))
