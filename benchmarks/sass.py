@@ -7,7 +7,8 @@ counted:
 
 - Loop: the instructions that can be reached from the 16-byte stores and lead back to them, wherever they stand: a cold block
   behind the loop that jumps back belongs to it. A call of a `.L_` label is a jump (sm_80 leaves loops that way), other calls
-  return. Every instruction counts one, whether or not its own predicate holds; a vector is one 16-byte store.
+  return; BRA.DIV is for warps that diverged, none here. An instruction counts one, whatever its own predicate; a vector is one
+  16-byte store.
 - Cold blocks: what a branch skips, up to where its two ways meet again, if it stores single elements. With probability t of
   a deep word and n such stores in it, some lane of a warp goes there with probability 1 - (1 - t)^(32 n). An instruction
   counts with the probability of the innermost block it is in, once. A way that stores no element but calls a subroutine is
@@ -92,7 +93,8 @@ def flow(text: str) -> tuple[list[str], dict[int, set[int]], set[int]]:
         kind, condition = name.partition(".")[0], operands.partition("`")[0].strip(" ,")
         target = re.search(r"`\((.+)\)", operands)
         ways = {index + 1}
-        if kind in ("BRA", "JMP", "BRX", "JMX") or (kind == "CALL" and target and target[1].startswith(".L_")):
+        jumps = kind in ("BRA", "JMP", "BRX", "JMX") and name != "BRA.DIV"
+        if jumps or (kind == "CALL" and target and target[1].startswith(".L_")):
             if target is None or target[1] not in labels:
                 raise ValueError(f"the target of {instruction} is not known")
             ways = {labels[target[1]]} | (ways if predicate or condition else set())
@@ -222,10 +224,10 @@ def row(dtype: str, law: str, architecture: int) -> dict[str, Any]:
 def table(about: dict[str, str], rows: list[dict[str, Any]]) -> str:
     """The Markdown of the results."""
     columns = [key for key in rows[0] if key not in ("architecture", "kernel")]
-    text = (
-        f"NVRTC {about['nvrtc']}, {about['date']}, commit {about['commit']}, source {about['source']}. SASS instructions that a "
-        "warp is expected to issue for 16 bytes a lane in the hot loop; benchmarks/sass.py says how they are counted.\n"
+    text = "NVRTC {nvrtc}, {date}, commit {commit}, source {source}. SASS instructions that a warp is expected to issue ".format(
+        **about
     )
+    text += "for 16 bytes a lane in the hot loop; benchmarks/sass.py says how they are counted.\n"
     for architecture in ARCHITECTURES:
         text += f"\n| sm_{architecture} | {' | '.join(columns[1:])} |\n| --- |{' ---: |' * len(columns[1:])}\n"
         for each in (each for each in rows if each["architecture"] == architecture):

@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gpuinit.backends import cuda, digest
+from gpuinit.backends import digest
+from gpuinit.backends.cuda import devices
 from gpuinit.backends.cuda.arrays import is_on_gpu
 from gpuinit.kernels.mixing import BITS_FACTOR, INDEX_FACTOR
 
@@ -44,7 +45,7 @@ def element_hash(array: Array, start: int = 0) -> int:
         0 for an empty array. Hashes of parts, each with its own start, add modulo 2^64 to the hash of the whole.
     """
     if is_on_gpu(array):
-        return cuda.owner(array).element_hash(array, start)
+        return devices.owner(array).element_hash(array, start)
     total = 0
     for part, index, step in _components(array, start):
         for begin in range(0, part.size, _CHUNK):

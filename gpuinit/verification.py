@@ -9,7 +9,7 @@ import functools
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ def check(backend: Backend, seconds: float = math.inf, vectors: dict[str, Any] |
 
 def total(vectors: dict[str, Any] | None = None) -> int:
     """How many vectors there are to check."""
-    return sum(1 for _ in _cases(vectors or golden()))
+    return len(_cases(vectors or golden()))
 
 
 def cpu_ways() -> dict[str, Backend]:
@@ -91,21 +91,25 @@ class _Way(CPU):
         self._way(out, law, region, key)
 
 
-def _cases(vectors: dict[str, Any]) -> Iterator[_Case]:
+def _cases(vectors: dict[str, Any]) -> list[_Case]:
+    """Every vector, those of one dtype together, so that each kernel is compiled when the first needs it."""
     words, values = vectors["words"], vectors["values"]
-    for case in words["words"]:
-        for bits in (32, 64):
-            name = f"words of {bits} bits, Key({', '.join(case['key'])})"
-            yield name, functools.partial(_words, case, bits, _integers(words["indices"]))
+    found: dict[str, list[_Case]] = {case["dtype"]: [] for case in values["cases"]}
     for case in values["cases"]:
         name = f"{case['law']}({', '.join(f'{float.fromhex(a):g}' for a in case['arguments'])}) {case['dtype']}"
         ids = _integers(values["indices"][case["indices"]])
-        yield f"{name}, rows", functools.partial(_values, case, ids, _WHOLE, None, ids)
+        mine = found[case["dtype"]]
+        mine.append((f"{name}, rows", functools.partial(_values, case, ids, _WHOLE, None, ids)))
         for part, shape, block, rows in _PARTS:
-            yield f"{name}, {part}", functools.partial(_values, case, ids, shape, block, rows)
+            mine.append((f"{name}, {part}", functools.partial(_values, case, ids, shape, block, rows)))
+    for case in words["words"]:
+        for bits in (32, 64):
+            name = f"words of {bits} bits, Key({', '.join(case['key'])})"
+            found[f"float{bits}"].append((name, functools.partial(_words, case, bits, _integers(words["indices"]))))
     for case in vectors["tensors"]:
         size = "x".join(map(str, case["shape"]))
-        yield f"{case['initializer']} {size} {case['dtype']}", functools.partial(_tensor, case)
+        found[case["dtype"]].append((f"{case['initializer']} {size} {case['dtype']}", functools.partial(_tensor, case)))
+    return [case for cases in found.values() for case in cases]
 
 
 def _words(case: dict[str, Any], bits: int, ids: list[int], backend: Backend) -> bool:

@@ -31,7 +31,10 @@ class BuildError(RuntimeError):
 
 
 def kernel_image(kernel: str | tuple[str, ...], architecture: int) -> bytes:
-    """A kernel compiled for a compute capability, kept on disk: a name of `cuda_source`, or name and parameters of `cuda_kernels`."""
+    """A kernel compiled for a compute capability, kept on disk.
+
+    `kernel`: a name expression of `cuda_source`, or name and parameters of `cuda_kernels`.
+    """
 
     def make() -> bytes:
         if isinstance(kernel, str):

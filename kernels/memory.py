@@ -25,6 +25,6 @@ def store(address: Any, value: Any) -> None:
 
 
 def store_group(address: Any, values: Any) -> None:
-    """Write a tuple of two or four numbers of one type to consecutive places, at once; the address is a multiple of their size."""
+    """Write a tuple of two or four numbers of one type to consecutive places at once; the address is a multiple of their size."""
     together = np.array(values)
     ctypes.memmove(int(address), together.tobytes(), together.nbytes)

@@ -57,8 +57,4 @@ def philox32(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
 def round_keys(seed: int) -> list[int]:
     """The two key words of each round, one round behind the other, for a key of 64 bits."""
     low, high = seed & 0xFFFFFFFF, seed >> 32
-    return [
-        (word + turn * int(step)) & 0xFFFFFFFF
-        for turn in range(ROUNDS)
-        for word, step in ((low, _WEYL_0), (high, _WEYL_1))
-    ]
+    return [(word + turn * int(step)) & 0xFFFFFFFF for turn in range(ROUNDS) for word, step in ((low, _WEYL_0), (high, _WEYL_1))]

@@ -46,6 +46,8 @@ __all__ = [
     "FLOAT64",
     "LOG_2",
     "QUANTILES",
+    "TAIL32",
+    "TAIL_START",
     "Format",
     "format_of",
     "interval_central",

@@ -90,3 +90,24 @@ def peak_memory(*arguments: object) -> int:
     status, kibibytes = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-2:]
     assert status == "0"
     return int(kibibytes) * 1024
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A GPU in this process' memory: the whole CUDA backend over `HostDriver`, as device "cuda" and "cuda:0"; gives the driver."""
+    pytest.importorskip("cupy", reason="CuPy is not installed: its arrays stand for the GPU's")
+    machine = pytest.importorskip("host.machine")
+    if machine.compiler() is None:
+        pytest.skip("there is no C++ compiler (g++): the CUDA C++ kernels cannot be run on the host")
+    from host.driver import HostDriver
+
+    from gpuinit.backends.cuda import devices, probe
+    from gpuinit.backends.cuda.backend import CUDA
+
+    driver = HostDriver()
+    backend = CUDA(0, driver)  # type: ignore[arg-type]
+    device = probe.Device(0, "host", 90, 2000, 3)
+    monkeypatch.setattr(probe, "status", lambda: probe.Status(True, devices=(device,)))
+    monkeypatch.setattr(devices, "backend", lambda number: backend)
+    monkeypatch.setattr(devices, "owner", lambda array: backend)
+    return driver

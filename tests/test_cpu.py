@@ -21,7 +21,7 @@ from conftest import LAWS, WAYS, drawn, poisoned, same_bits
 
 import gpuinit
 from gpuinit.backends import cpu, threads
-from gpuinit.kernels import cache, folder
+from gpuinit.kernels import folder
 from gpuinit.kernels.cpu_fill import compiled_fill
 from gpuinit.key import Key
 from gpuinit.region import Region

@@ -58,11 +58,11 @@ needs_nvdisasm = pytest.mark.skipif(bool(missing("nvdisasm")), reason=missing("n
 def choices(architecture: int) -> list[str]:
     """For sm_90 every kernel; for another a third of all pairs of quantile and storage, which has each of both.
 
-    The pairs and the four pairs of flags change from one architecture to the next: three of them have all pairs.
+    The pairs and the flags change from one architecture to the next: the first three have all pairs, and the last three.
     """
     if architecture == 90:
         return cuda_source.dense_kernels()
-    turn = cuda_build.ARCHITECTURES.index(architecture)
+    turn = [other for other in cuda_build.ARCHITECTURES if other != 90].index(architecture)
     pairs = itertools.product(enumerate(cuda_source.QUANTILES, turn), enumerate(cuda_source.STORAGE))
     chosen = [(quantile, storage, i + j // 3) for (i, quantile), (j, storage) in pairs if (i + j) % 3 == 0]
     return [cuda_source.dense_kernel(quantile, storage, bool(k & 1), bool(k & 2))[0] for quantile, storage, k in chosen]
@@ -71,9 +71,9 @@ def choices(architecture: int) -> list[str]:
 def test_the_choices_cover_everything() -> None:
     every = {choice for architecture in cuda_build.ARCHITECTURES for choice in choices(architecture)}
     assert every == set(cuda_source.dense_kernels())
-    for later in ((75, 80, 86), (89, 100, 120)):
-        struct_pairs = {tuple(name.split(", ")[:2]) for architecture in later for name in choices(architecture)}
-        assert len(struct_pairs) == len(cuda_source.QUANTILES) * len(cuda_source.STORAGE), later
+    for later in (cuda_build.ARCHITECTURES[:3], (89, 100, 120)):
+        pairs = {tuple(name.split(", ")[:2]) for architecture in later for name in choices(architecture)}
+        assert len(pairs) == len(cuda_source.QUANTILES) * len(cuda_source.STORAGE)
     for architecture in cuda_build.ARCHITECTURES:
         places = zip(*(re.split("[<,] ?", name)[1:5] for name in choices(architecture)), strict=True)
         counts = [len(cuda_source.QUANTILES), len(cuda_source.STORAGE), 2, 2]
@@ -104,7 +104,6 @@ def test_kernels_compile_without_warnings_spills_or_local_memory(logs: dict[tupl
         assert not re.search("warning|error", log, re.IGNORECASE), f"{name}: {log}"
         found = sass.resources(log)
         assert found["spills"] == found["local"] == 0, f"{name}: {found}"
-        assert found["registers"] <= 168, f"{name}: {found}"  # three blocks of 128 threads in 64 Ki registers
 
 
 @needs_nvrtc
@@ -186,12 +185,12 @@ TAIL = 0.001
 
 
 def test_nested_blocks_count_with_their_own_branch() -> None:
-    """7 always, 4 in the block of two elements, and 2 in the block of each."""
+    """6 always, 5 in the block of two elements, and 2 in the block of each."""
     found = sass.count(listing(*BODY, *NESTED, *LATCH), TAIL)
-    assert found[:3] == (1, 14, 6)
-    assert found.expected == pytest.approx(6 + 4 * likely(2, TAIL) + 4 * likely(1, TAIL), rel=1e-12)
+    assert found[:3] == (1, 15, 6)
+    assert found.expected == pytest.approx(6 + 5 * likely(2, TAIL) + 4 * likely(1, TAIL), rel=1e-12)
     assert sass.count(listing(*BODY, *NESTED, *LATCH), 0.0).expected == 6
-    assert sass.count(listing(*BODY, *NESTED, *LATCH), 1.0).expected == 14
+    assert sass.count(listing(*BODY, *NESTED, *LATCH), 1.0).expected == 15
 
 
 @pytest.mark.parametrize("latch", [LATCH, ("@P0 CALL.REL.NOINC `(.L_x_7)", "BRA `(.L_x_0)", ".L_x_7:", "EXIT")])
@@ -199,17 +198,14 @@ def test_nested_blocks_count_with_their_own_branch() -> None:
 @pytest.mark.parametrize("back", ["BRA `(.L_x_6)", "BSYNC B1"])
 def test_blocks_out_of_line_belong_to_the_loop(latch: tuple[str, ...], branch: str, back: str) -> None:
     """Behind EXIT, entered by a branch that is seldom taken, left by a jump or at the convergence barrier."""
-    cold = (".L_x_5:", *ELEMENT, back)
-    found = sass.count(listing(*BODY, "BSSY B1, `(.L_x_6)", branch, "BSYNC B1", ".L_x_6:", *latch, *cold), TAIL)
-    always = found.loop - 3 if back.startswith("BSYNC") else found.loop - 4
-    hot = 5 + len(latch) - (1 if latch is LATCH else 2)
-    assert found.loop == hot + 3
-    assert always == found.central or back.startswith("BRA")
-    assert found.expected == pytest.approx(found.central + (found.loop - found.central) * likely(1, TAIL), rel=1e-12)
+    code = (*BODY, "BSSY B1, `(.L_x_6)", branch, "BSYNC B1", ".L_x_6:", *latch, ".L_x_5:", *ELEMENT, back)
+    found = sass.count(listing(*code), TAIL)
+    assert found[:3] == (1, 8 + len(latch) // 2, 5 + len(latch) // 2)
+    assert found.expected == pytest.approx(found.central + 3 * likely(1, TAIL), rel=1e-12)
 
 
 def test_slow_paths_count_nothing_and_other_ways_in_full() -> None:
-    """A division's slow path within an element's block; and two ways without a store, of which lanes may take both."""
+    """A division's slow path in an element's block, and what only a diverged warp does; two ways without a store count both."""
     slow = ("@P1 BRA `(.L_x_3)", "MOV R9, 0x1", "CALL.REL.NOINC `($__internal_0)", ".L_x_3:")
     code = (*BODY, "@P0 BRA `(.L_x_4)", *slow, *ELEMENT, ".L_x_4:", *LATCH)
     found = sass.count(listing(*code), TAIL)
@@ -217,24 +213,23 @@ def test_slow_paths_count_nothing_and_other_ways_in_full() -> None:
     assert found.expected == pytest.approx(4 + 3 * likely(1, TAIL), rel=1e-12)
     either = ("@P0 BRA `(.L_x_4)", "MOV R9, 0x1", "BRA `(.L_x_5)", ".L_x_4:", "MOV R9, 0x2", ".L_x_5:")
     assert sass.count(listing(*BODY, *either, *LATCH), TAIL).expected == 7
+    apart = ("BRA.DIV UR4, `(.L_x_4)", ".L_x_5:", *LATCH, ".L_x_4:", "MOV R9, 0x2", "BRA `(.L_x_5)")  # of a warp that diverged
+    assert sass.count(listing(*BODY, *apart), TAIL).expected == 4
 
 
 @pytest.mark.parametrize(
     ("code", "message"),
     [
         ((*BODY, "EXIT"), "0 loops"),
-        ((*BODY, *LATCH[:1], *BODY[1:], *LATCH), "2 loops"),
+        ((*BODY, LATCH[0], ".L_x_1:", *BODY[2:], "@!P0 BRA `(.L_x_1)", "EXIT"), "2 loops"),
         ((*BODY, ".L_x_1:", "FADD R1, R1, R1", "@P1 BRA `(.L_x_1)", *LATCH), "a loop within"),
         ((*BODY, "BRX R1 -0x10", *LATCH), "target of BRX"),
         ((*BODY, "CALL.REL.NOINC `($__internal_0)", *LATCH), "calls a subroutine"),
     ],
 )
 def test_what_the_counter_does_not_understand_is_an_error(code: tuple[str, ...], message: str) -> None:
-    renamed = [
-        line.replace(".L_x_0", ".L_x_8") if i > len(BODY) and "2 loops" in message else line for i, line in enumerate(code)
-    ]
     with pytest.raises(ValueError, match=message):
-        sass.count(listing(*renamed), TAIL)
+        sass.count(listing(*code), TAIL)
 
 
 def test_the_probability_of_a_tail() -> None:
@@ -319,12 +314,11 @@ def test_the_macros_are_the_specifications_numbers() -> None:
         written = [float.fromhex(number.removesuffix("f")) for number in numbers.split(", ")]
         assert all(number.endswith("f") == (precision == "F32") for number in numbers.split(", "))
         constants = quantiles.FLOAT32 if precision == "F32" else quantiles.FLOAT64
-        if name.startswith("START_"):
-            meant = constants.start[int(name[-1])] if name[-1].isdigit() else quantiles.TAIL_START
+        if re.fullmatch(r"START_\d", name):
+            meant = constants.start[int(name[-1])]
         else:
-            meant = getattr(constants, name.lower(), None)
-            for other in (f"{name}{precision[1:]}", name):
-                meant = getattr(quantiles, other) if meant is None else meant
+            places = ((constants, name.lower()), (quantiles, f"{name}{precision[1:]}"), (quantiles, name))
+            meant = next(getattr(place, known) for place, known in places if hasattr(place, known))
         expected = [float(number) for number in (meant if isinstance(meant, tuple) else (meant,))]
         assert struct.pack(f"{len(written)}d", *written) == struct.pack(f"{len(expected)}d", *expected), macro
         assert precision == "F64" or all(float(np.float32(number)) == number for number in written), macro

@@ -60,25 +60,27 @@ def select(device: str | None) -> Backend:
     if device == "cpu":
         return cpu.BACKEND
     if device is None:
-        return _cuda().backend(None) if probe.status().usable else cpu.BACKEND
+        return _gpu(name, "cuda", None) if probe.status().usable else cpu.BACKEND
     if not isinstance(device, str) or not (device == "cuda" or (device.startswith("cuda:") and device[5:].isdecimal())):
         raise ValueError(f"{name}={device!r} is not a device: it must be 'cpu', 'cuda' or 'cuda:N'")
+    return _gpu(name, device, int(device[5:]) if device != "cuda" else None)
+
+
+def _gpu(name: str, device: str, number: int | None) -> Backend:
+    """The backend of a GPU, None meaning CuPy's current one; DeviceError says why there is none."""
     found = probe.status()
     if not found.usable:
-        raise DeviceError(f"{name}={device!r} cannot be used: {found.problem} {found.remedy}")
-    number = int(device[5:]) if device != "cuda" else None
+        raise DeviceError(f"{name}={device!r} cannot be used: {found.problem} {found.remedy}".rstrip())
     if number is not None and number >= len(found.devices):
-        raise DeviceError(
-            f"{name}={device!r} cannot be used: this machine has {len(found.devices)} GPU(s), the last of them "
-            f"'cuda:{len(found.devices) - 1}'"
-        )
-    return _cuda().backend(number)
+        count = len(found.devices)
+        known = "one GPU, 'cuda:0'" if count == 1 else f"{count} GPUs, 'cuda:0' to 'cuda:{count - 1}'"
+        raise DeviceError(f"{name}={device!r} cannot be used: this machine has {known}")
+    if number is not None and found.devices[number].problem:
+        raise DeviceError(f"{name}={device!r} cannot be used: {found.devices[number].problem}")
+    from gpuinit.backends.cuda import devices
 
-
-def _cuda() -> Any:
-    from gpuinit.backends import cuda
-
-    return cuda
+    backend: Backend = devices.backend(number)
+    return backend
 
 
 def owner(out: Any) -> tuple[Backend, Any]:
@@ -111,8 +113,10 @@ def _owner_on_gpu(out: Any) -> tuple[Backend, Any]:
         )
     found = probe.status()
     if not found.usable:
-        raise DeviceError(f"out lies on a GPU that gpuinit cannot use: {found.problem} {found.remedy}")
-    backend = _cuda().owner(out)
+        raise DeviceError(f"out lies on a GPU that gpuinit cannot use: {found.problem} {found.remedy}".rstrip())
+    from gpuinit.backends.cuda import devices
+
+    backend = devices.owner(out)
     target = backend.target(out)
     if not target.c_contiguous:
         _check_overlap(target.shape, target.strides, target.dtype.itemsize)

@@ -57,7 +57,9 @@ class CPU:
     def checked_rows(self, rows: Any, length: int) -> np.ndarray[Any, Any]:
         """Row ids as int64, each in 0 .. length - 1."""
         if is_on_gpu(rows):
-            raise TypeError(f"rows is a {type(rows).__name__} on a GPU, and the tensor is made on the CPU: copy the ids to the host")
+            raise TypeError(
+                f"rows is a {type(rows).__name__} on a GPU, and the tensor is made on the CPU: copy the ids to the host"
+            )
         return checked_rows(rows, length)
 
     def to_host(self, array: np.ndarray[Any, Any], out: np.ndarray[Any, Any]) -> None:

@@ -12,7 +12,7 @@ __all__ = ["Axis", "Layout", "layout"]
 class Axis(NamedTuple):
     """An axis around the runs: its length, and how far a step goes, in elements of the logical tensor and in bytes."""
 
-    count: int
+    length: int
     step: int
     jump: int
 

@@ -10,19 +10,20 @@ from typing import Any, NoReturn
 
 import gpuinit
 from gpuinit.backends import DeviceError
-from gpuinit.cli import create
+from gpuinit.cli import create, doctor
 
 __all__ = ["run"]
 
-COMMANDS = (create,)
-"""Modules with `add(commands)`, which declares a command and sets its `run`."""
+COMMANDS = (create, doctor)
+"""Modules with `add(commands)`, which declares a command and sets its `run`; what that returns is the exit status, None 0."""
 
 _DESCRIPTION = "Initial weights whose values belong to their elements: the same bits on every machine."
 _EXAMPLES = """\
 examples:
   gpuinit create --tables tables.csv --out tables/
   gpuinit create --shape 1000000,128 --init he_normal --out w.npy
-  gpuinit create --help"""
+  gpuinit create --help
+  gpuinit doctor"""
 
 
 _LONG = re.compile(r"([^\s/]{60})[^\s/]{240,}")
@@ -57,7 +58,7 @@ def run(argv: Sequence[str] | None) -> int:
         command.add(commands)
     try:
         options = parser.parse_args(argv)
-        options.run(options)
+        return int(options.run(options) or 0)
     except SystemExit as done:  # --help, --version
         return int(done.code or 0)
     except BrokenPipeError:
@@ -70,7 +71,6 @@ def run(argv: Sequence[str] | None) -> int:
         return _fail(f"not enough memory: {error}", 1)
     except (OSError, DeviceError) as error:
         return _fail(error, 1)
-    return 0
 
 
 def _fail(error: object, status: int) -> int:

@@ -16,11 +16,11 @@ from typing import Any
 import cupy
 import numba
 import numpy as np
-from host import machine
 
 from gpuinit.backends.cuda.arrays import DeviceArray, view
 from gpuinit.backends.cuda.launch import Launch
 from gpuinit.kernels import cuda_kernels
+from host import machine
 
 __all__ = ["HostDriver", "at", "on_host", "run_numba"]
 

@@ -30,12 +30,12 @@ class Around(NamedTuple):
     @property
     def runs(self) -> int:
         """How many runs the axes count."""
-        return math.prod(axis.count for axis in self.axes)
+        return math.prod(axis.length for axis in self.axes)
 
     @property
     def counts(self) -> tuple[Any, Any]:
         """The lengths of the second and third axis."""
-        return unsigned(self.axes[1].count), unsigned(self.axes[2].count)
+        return unsigned(self.axes[1].length), unsigned(self.axes[2].length)
 
     @property
     def steps(self) -> tuple[Any, ...]:
@@ -58,20 +58,20 @@ def around(axes: tuple[Axis, ...], picked: bool) -> Iterator[Around]:
     most = 3 - len(head)
     outside, inside = rest[: max(len(rest) - most, 0)], rest[max(len(rest) - most, 0) :]
     middle = (_NO_AXIS,) * (3 - len(head) - len(inside))
-    first, second, third = (*head, *middle, *inside)
-    for place in itertools.product(*(range(axis.count) for axis in outside)):
+    three = (*head, *middle, *inside)
+    for place in itertools.product(*(range(axis.length) for axis in outside)):
         step = sum(at * axis.step for at, axis in zip(place, outside, strict=True))
         jump = sum(at * axis.jump for at, axis in zip(place, outside, strict=True))
-        yield Around(step, jump, (first, second, third))
+        yield Around(step, jump, (three[0], three[1], three[2]))
 
 
 def _merged(axes: tuple[Axis, ...]) -> tuple[Axis, ...]:
     """Neighbouring axes as one, wherever stepping along the outer goes on where the inner ends."""
     merged: list[Axis] = []
     for axis in axes:
-        if merged and merged[-1].step == axis.step * axis.count and merged[-1].jump == axis.jump * axis.count:
-            merged[-1] = Axis(merged[-1].count * axis.count, axis.step, axis.jump)
-        elif axis.count > 1:
+        if merged and merged[-1].step == axis.step * axis.length and merged[-1].jump == axis.jump * axis.length:
+            merged[-1] = Axis(merged[-1].length * axis.length, axis.step, axis.jump)
+        elif axis.length > 1:
             merged.append(axis)
     return tuple(merged)
 

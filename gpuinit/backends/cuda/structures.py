@@ -27,9 +27,7 @@ from gpuinit.structures import Constant, Diagonal, Structure
 __all__ = ["contiguous", "uploaded", "write"]
 
 
-def write(
-    driver: Driver, processors: int, out: DeviceArray, structure: Structure, region: Region, key: Key | None
-) -> None:
+def write(driver: Driver, processors: int, out: DeviceArray, structure: Structure, region: Region, key: Key | None) -> None:
     """Write the region of the tensor that a structure is into `out`, whose check(out.dtype) has passed."""
     if isinstance(structure, Constant):
         value = rounded(as_array(structure.value, out.dtype), out.dtype)
@@ -101,15 +99,11 @@ def _broadcast(driver: Driver, processors: int, out: DeviceArray, value: np.ndar
     )
     needed = np.ascontiguousarray(value.reshape(stretched)[box])
     source = uploaded(driver, needed, out.device)
-    strides = tuple(
-        stride if length > 1 else 0 for stride, length in zip(source.strides, stretched, strict=True)
-    )
+    strides = tuple(stride if length > 1 else 0 for stride, length in zip(source.strides, stretched, strict=True))
     _copy(driver, processors, out, source.address, strides, rows if stretched and stretched[0] > 1 else None)
 
 
-def _copy(
-    driver: Driver, processors: int, out: DeviceArray, source: int, strides: tuple[int, ...], rows: Any
-) -> None:
+def _copy(driver: Driver, processors: int, out: DeviceArray, source: int, strides: tuple[int, ...], rows: Any) -> None:
     """Copy from a source whose axes have these strides; `rows` pick along its first axis."""
     ids = rows if rows is None or isinstance(rows, DeviceArray) else uploaded(driver, rows, out.device)
     count, size = _components(out.dtype)
@@ -117,10 +111,10 @@ def _copy(
     if count == 2:
         axes.append(Axis(2, size, size))
     inner = axes.pop() if len(axes) > (ids is not None) else Axis(1, size, size)
-    while len(axes) > (ids is not None) and axes[-1][1:] == (inner.step * inner.count, inner.jump * inner.count):
+    while len(axes) > (ids is not None) and axes[-1][1:] == (inner.step * inner.length, inner.jump * inner.length):
         outer = axes.pop()
-        inner = Axis(outer.count * inner.count, inner.step, inner.jump)
-    where = Layout(0, inner.count, inner.jump, tuple(axes))
+        inner = Axis(outer.length * inner.length, inner.step, inner.jump)
+    where = Layout(0, inner.length, inner.jump, tuple(axes))
     place = 0 if ids is None else ids.address
     _run(driver, parts.copies(where, inner.step, size, out.address, source, parts.ids_of(ids), place, processors))
 
@@ -128,7 +122,9 @@ def _copy(
 def _diagonal(
     driver: Driver, processors: int, out: DeviceArray, structure: Diagonal, region: Region, gain: np.ndarray[Any, Any]
 ) -> None:
-    rows = region.rows if region.rows is None or isinstance(region.rows, DeviceArray) else uploaded(driver, region.rows, out.device)
+    rows = (
+        region.rows if region.rows is None or isinstance(region.rows, DeviceArray) else uploaded(driver, region.rows, out.device)
+    )
     shift = structure.column - region.starts[1]
     first = (0 if rows is not None else region.starts[0]) - structure.row
     pattern = _patterns(gain)[0]

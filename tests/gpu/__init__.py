@@ -1,0 +1,1 @@
+"""Tests that need a GPU, by `pytest -m gpu tests/gpu`; CONTRIBUTING.md says how they are rehearsed without one."""
