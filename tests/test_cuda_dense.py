@@ -28,7 +28,7 @@ from gpuinit.kernels.primitives import fma
 from gpuinit.key import Key
 
 pytest.importorskip("cupy", reason="CuPy is not installed")
-from host import machine  # noqa: E402
+from host import machine
 
 pytestmark = pytest.mark.skipif(machine.compiler() is None, reason="there is no C++ compiler (g++)")
 
