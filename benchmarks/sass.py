@@ -224,10 +224,8 @@ def row(dtype: str, law: str, architecture: int) -> dict[str, Any]:
 def table(about: dict[str, str], rows: list[dict[str, Any]]) -> str:
     """The Markdown of the results."""
     columns = [key for key in rows[0] if key not in ("architecture", "kernel")]
-    text = "NVRTC {nvrtc}, {date}, commit {commit}, source {source}. SASS instructions that a warp is expected to issue ".format(
-        **about
-    )
-    text += "for 16 bytes a lane in the hot loop; benchmarks/sass.py says how they are counted.\n"
+    text = f"NVRTC {about['nvrtc']}, {about['date']}, commit {about['commit']}, source {about['source']}. SASS instructions that "
+    text += "a warp is expected to issue for 16 bytes a lane in the hot loop; benchmarks/sass.py says how they are counted.\n"
     for architecture in ARCHITECTURES:
         text += f"\n| sm_{architecture} | {' | '.join(columns[1:])} |\n| --- |{' ---: |' * len(columns[1:])}\n"
         for each in (each for each in rows if each["architecture"] == architecture):

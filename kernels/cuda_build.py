@@ -103,7 +103,7 @@ def _text(ptx: str | bytes) -> bytes:
 
 def entry(image: bytes) -> str:
     """The name of the one kernel in a cubin or in PTX."""
-    found = re.search(rb"\0\.text\.([^\0]+)\0" if image.startswith(b"\x7fELF") else rb"\.entry\s+([^\s(]+)", image)
+    found = re.search(rb"\0\.nv\.constant0\.([^\0]+)\0" if image.startswith(b"\x7fELF") else rb"\.entry\s+([^\s(]+)", image)
     if found is None:
         raise BuildError("the compiled kernel has no entry")
     return found[1].decode()

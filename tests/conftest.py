@@ -94,7 +94,7 @@ def peak_memory(*arguments: object) -> int:
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A GPU in this process' memory: the whole CUDA backend over `HostDriver`, as device "cuda" and "cuda:0"; gives the driver."""
+    """The driver of a GPU in this process' memory: the whole CUDA backend over `HostDriver`, as device "cuda" and "cuda:0"."""
     pytest.importorskip("cupy", reason="CuPy is not installed: its arrays stand for the GPU's")
     machine = pytest.importorskip("host.machine")
     if machine.compiler() is None:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from gpu.rig import Rehearsal, Rig
+from gpu.rehearsal import Rehearsal
+from gpu.rig import Rig
 from gpuinit.backends.cuda import probe
 
 REHEARSED = os.environ.get("GPUINIT_REHEARSE", "0") not in ("", "0")

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from gpu import every_kernel
-from gpu.rig import Rehearsal, Rig
+from gpu.rehearsal import Rehearsal
+from gpu.rig import Rig
 
 pytestmark = pytest.mark.gpu
 

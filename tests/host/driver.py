@@ -17,7 +17,7 @@ import cupy
 import numba
 import numpy as np
 
-from gpuinit.backends.cuda.arrays import DeviceArray, view
+from gpuinit.backends.cuda.driver import Driver
 from gpuinit.backends.cuda.launch import Launch
 from gpuinit.kernels import cuda_kernels
 from host import machine
@@ -28,7 +28,7 @@ POISON = 0xCA
 PROCESSORS = 3
 
 
-class HostDriver:
+class HostDriver(Driver):
     """What `gpuinit.backends.cuda.driver.Driver` does, on the host. `launched` lists the kernels."""
 
     def __init__(self) -> None:
@@ -60,9 +60,6 @@ class HostDriver:
 
     def free_bytes(self) -> tuple[int, int]:
         return 1000, 2000
-
-    def view(self, value: Any, name: str) -> DeviceArray:
-        return view(value, self.stream(), self.device_of, name)
 
     def upload(self, array: np.ndarray[Any, Any]) -> Any:
         plain = np.ascontiguousarray(array).reshape(-1).view(np.uint8)

@@ -68,8 +68,10 @@ def library(*options: str) -> ctypes.CDLL:
         with tempfile.TemporaryDirectory() as folder:
             source, target = Path(folder) / "kernels.cpp", Path(folder) / "kernels.so"
             source.write_text(text)
-            flags = ["-std=c++17", "-O1" if options else "-O2", "-mfma", "-ffp-contract=off", "-Wno-unknown-pragmas", "-shared", "-fPIC", *options]
-            found = subprocess.run([str(compiler()), *flags, "-o", str(target), str(source)], capture_output=True, text=True)
+            flags = ["-std=c++17", "-O1" if options else "-O2", "-mfma", "-ffp-contract=off", "-Wno-unknown-pragmas", *options]
+            found = subprocess.run(
+                [str(compiler()), *flags, "-shared", "-fPIC", "-o", str(target), str(source)], capture_output=True, text=True
+            )
             assert found.returncode == 0, found.stderr
             shutil.move(target, built)
     return ctypes.CDLL(str(built))

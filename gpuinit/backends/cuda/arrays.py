@@ -77,8 +77,6 @@ def is_on_gpu(value: Any) -> bool:
 
 def device_of(value: Any, pointer_device: Callable[[int], int]) -> int:
     """The number of the GPU that an array `is_on_gpu` lies on; `pointer_device` tells it of an address."""
-    if isinstance(value, DeviceArray):
-        return value.device
     if _is_cupy(value):
         return int(value.data.device_id)
     if hasattr(value, "__dlpack_device__"):
@@ -97,8 +95,6 @@ def view(value: Any, stream: int, pointer_device: Callable[[int], int], name: st
     Raises:
         TypeError, ValueError: its dtype is unknown here, or its owner does not hand it over; the message says why.
     """
-    if isinstance(value, DeviceArray):
-        return value
     if _is_cupy(value):
         return DeviceArray(
             value.data.ptr, tuple(value.shape), tuple(value.strides), _dtype(value.dtype, name), value.data.device_id, keep=value

@@ -1,0 +1,220 @@
+"""The Numba CUDA kernels as their own compiler has them: in its simulator, and as PTX with its operations counted."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gpuinit.kernels import quantiles
+from gpuinit.kernels.philox import philox, philox32, round_keys
+
+cuda = pytest.importorskip("numba.cuda", reason="numba-cuda is not installed")
+pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
+
+KERNELS = [
+    *(
+        ("fill", quantile, storage, ids)
+        for quantile, storage, ids in (
+            ("unit", "float32", "none"),
+            ("unit", "bfloat16", "int64"),
+            ("symmetric", "float32", "int32"),
+            ("symmetric", "float16", "none"),
+            ("symmetric", "float64", "none"),
+            ("interval", "float32", "none"),
+            ("interval", "float64", "int64"),
+        )
+    ),
+    ("constant", "1"),
+    ("constant", "8"),
+    ("copy", "2", "int32"),
+    ("copy", "8", "none"),
+    ("diagonal", "4", "int64"),
+    ("hash", "2"),
+    ("rows", "int32"),
+]
+ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
+
+
+class _Device:
+    """Numba asks for the current device when it compiles functions that a kernel calls."""
+
+    compute_capability = (9, 0)
+
+
+@pytest.fixture
+def no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    import numba.cuda.dispatcher as dispatcher
+
+    monkeypatch.setattr(dispatcher, "get_current_device", _Device)
+
+
+def compiled(kernel: tuple[str, ...], architecture: int) -> tuple[bytes, str]:
+    from gpuinit.kernels import cuda_build, cuda_kernels
+
+    return cuda_build.compile_numba(cuda_kernels.kernel(*kernel), cuda_kernels.signature(*kernel), architecture)
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids="-".join)
+def test_kernels_compile_to_sound_code(no_driver: None, kernel: tuple[str, ...]) -> None:
+    """A cubin with one entry; in the PTX nothing local, nothing called, nothing flushed; vector stores where values are drawn."""
+    from gpuinit.kernels import cuda_build, cuda_kernels
+
+    image, ptx = compiled(kernel, 90)
+    assert image.startswith(b"\x7fELF") and kernel[0] in cuda_build.entry(image) == cuda_build.entry(ptx.encode())
+    assert ".local" not in ptx and "call" not in ptx and ".ftz" not in ptx and "approx" not in ptx
+    assert ptx.count(".param .") == len(cuda_kernels.signature(*kernel).args)
+    if kernel[0] == "fill":
+        width = {"float64": "v2.b64|v2.u64|v2.f64", "float32": "v4.b32|v4.u32|v4.f32"}.get(kernel[2], "v4.b16|v4.u16")
+        assert re.search(rf"st\.global\.({width.replace('.', chr(92) + '.')})", ptx), "values are not stored together"
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_kernels_compile_for_every_architecture(no_driver: None, architecture: int) -> None:
+    for kernel in (("fill", "symmetric", "bfloat16", "int64"), ("hash", "4")):
+        image, ptx = compiled(kernel, architecture)
+        assert image.startswith(b"\x7fELF") and f".target sm_{architecture}" in ptx
+
+
+def operations(quantile: str, wide: bool) -> tuple[int, int, int]:
+    """The fused, the plain products and the sums of one value, central and tail, counted in the source itself."""
+    depth_of, central, tail = quantiles.QUANTILES[quantile, 64 if wide else 32]
+    real, word = (np.float64, np.uint64) if wide else (np.float32, np.uint32)
+    counts = {"fma": 0, "mul": 0, "add": 0}
+
+    class Traced(np.ndarray[Any, Any]):
+        def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **keywords: Any) -> Any:
+            name = {"multiply": "mul", "add": "add", "subtract": "add"}.get(ufunc.__name__)
+            plain = [np.asarray(value) for value in inputs]
+            if name and all(value.dtype.kind == "f" for value in plain):
+                counts[name] += 1
+            return np.asarray(getattr(ufunc, method)(*plain, **keywords)).view(Traced)
+
+    def fused(a: Any, b: Any, c: Any) -> Any:
+        counts["fma"] += 1
+        return np.asarray(np.asarray(a) * np.asarray(b) + np.asarray(c), real).view(Traced)
+
+    def horner(coefficients: Any, x: Any) -> Any:
+        counts["fma"] += len(coefficients) - 1
+        return np.full_like(x, coefficients[0])
+
+    patched = {"fma": fused, "polynomial": horner}
+    before = {name: getattr(quantiles, name) for name in patched}
+    try:
+        for name, function in patched.items():
+            setattr(quantiles, name, function)
+        c, k = tuple(map(real, (1e-10, 0.5, 0.5, 0.5, 0.5, 6.25, 0.7))), tuple(map(word, (5, 0, 7)))
+        some = np.array([3], word).view(Traced)
+        with np.errstate(all="ignore"):
+            depth = depth_of(some, c, k)
+            central(some, depth, c, k)
+            tail(some, depth, c, k)
+    finally:
+        for name, function in before.items():
+            setattr(quantiles, name, function)
+    return counts["fma"], counts["mul"], counts["add"]
+
+
+@pytest.mark.parametrize("kernel", [kernel for kernel in KERNELS if kernel[0] == "fill"], ids="-".join)
+def test_ptx_has_the_source_s_fused_operations_and_no_other(no_driver: None, kernel: tuple[str, ...]) -> None:
+    """Numba's compiler contracts a product that feeds a sum, and cannot be told not to: the source must leave it none.
+
+    A contraction would show as an fma too many, a product and a sum too few.
+    """
+    _, ptx = compiled(kernel, 90)
+    wide = kernel[2] == "float64"
+    lanes, kind = (2, "f64") if wide else (4, "f32")
+    found = {name: len(re.findall(rf"\b{name}(?:\.rn)?\.{kind}\b", ptx)) for name in ("fma", "mul", "add", "sub")}
+    fma, mul, add = (lanes * count for count in operations(kernel[1], wide))
+    fma += lanes  # scale and location
+    fma -= {"symmetric": 2 * lanes}.get(kernel[1], 0)  # x, which depth, central and tail each name
+    add -= {"symmetric": lanes}.get(kernel[1], 0)  # depth - 0
+    sums = found["add"] + found["sub"]
+    if kernel[2] == "float16":  # rounding to subnormals adds the anchor
+        add += lanes
+    if kernel[1] == "interval" or wide:  # what two parts compute alike is computed once
+        assert found["fma"] <= fma and found["mul"] <= mul and sums <= add, (found, (fma, mul, add))
+        assert found["mul"] > 0 and sums > lanes
+    else:
+        times, rest = divmod(found["fma"], fma)  # the compiler may write the loop once for each way to store
+        assert rest == 0 and times in (1, 2), (found, fma)
+        assert found["mul"] in ({0} if mul == 0 else {times * mul, times * mul // 2}) and sums == times * add, (found, mul, add)
+
+
+def test_philox_in_32_bit_words_is_philox() -> None:
+    rng = np.random.default_rng(7)
+    counters = rng.integers(0, 2**32, (4, 1000), np.uint64)
+    key = rng.integers(0, 2**32, 2, np.uint64)
+    wide = philox(*counters, *key)
+    narrow = philox32(*counters.astype(np.uint32), *(np.full(1000, word, np.uint32) for word in key))
+    for a, b in zip(wide, narrow, strict=True):
+        assert b.dtype == np.uint32 and (a == b).all()
+    seed = int(key[1]) << 32 | int(key[0])
+    assert round_keys(seed)[:2] == key.tolist() and len(round_keys(seed)) == 20
+    assert round_keys(seed)[2] == (int(key[0]) + 0x9E3779B9) % 2**32
+
+
+SIMULATED = """
+import sys, warnings
+warnings.simplefilter("ignore")
+sys.path.insert(0, {tests!r})
+import numpy as np
+from numba import cuda
+import gpuinit
+from gpuinit import dtypes
+from gpuinit.backends import specification
+from gpuinit.backends.cuda import parts
+from gpuinit.backends.layout import layout
+from gpuinit.kernels import cuda_kernels
+from gpuinit.region import Region
+np.seterr(all="ignore")
+assert "simulator" in cuda.jit.__module__, cuda.jit.__module__
+
+def run(launch):
+    cuda.jit(cuda_kernels.kernel(*launch.kernel))[launch.grid, launch.block](*launch.arguments)
+
+key, checked = gpuinit.Key(5, 2**40), 0
+uniform, normal = gpuinit.RandomUniform(-1.0, 2.0), gpuinit.RandomNormal(0.5, 2.0)
+laws = [uniform, normal, gpuinit.TruncatedNormal(0.1, 1.0, lower=-1.0, upper=3.0)]
+names = ("float32", "bfloat16", "float64", "complex64", "float32", "float16")
+for init, name, rows in zip(laws * 2, names, (None, [3, 1], None) * 2):
+    dtype = dtypes.canonical(name)
+    sampler = init.law((2**33, 7), dtype)
+    parts_of = dtype.itemsize // dtypes.component(dtype).itemsize
+    block = (slice(None), slice(1, 6)) if rows else (slice(2**33 - 3, 2**33), slice(1, 6))
+    region = Region.of((2**33, 7), block, rows)
+    out, want = np.full(region.counts, 7, dtype), np.zeros(region.counts, dtype)
+    ids = None if rows is None else region.rows
+    strides = out.strides if parts_of == 1 else (*out.strides, dtype.itemsize // 2)
+    where = layout(region.components(parts_of), strides)
+    place = 0 if ids is None else ids.ctypes.data
+    for launch in parts.fills(sampler, key, where, out.ctypes.data, parts.ids_of(ids), place, 1):
+        run(launch._replace(grid=(1, 2)))
+    specification.fill(want, sampler, region, key)
+    assert out.tobytes() == want.tobytes(), (init, name)
+    checked += 1
+out = np.full((5, 6), 9, np.uint16)
+for launch in parts.constants(layout(Region.of((5, 3)), (12, 4)), out.ctypes.data, b"ab", b"ab", 1):
+    run(launch)
+assert (out[:, ::2] == 0x6261).all() and (out[:, 1::2] == 9).all()
+launch, count = parts.row_checks(np.array([0, 3, 9, 1], np.int64).ctypes.data, 8, 4, 9, "int64", 1)
+ids, places = np.array([0, 3, 9, 1], np.int64), np.zeros(count, np.uint64)
+launch, count = parts.row_checks(ids.ctypes.data, 8, 4, 9, "int64", 1)
+run(launch._replace(arguments=(*launch.arguments, np.uint64(places.ctypes.data))))
+assert places.min() == 2
+print(checked)
+"""
+
+
+def test_the_simulator_gives_the_specification_s_bits() -> None:
+    environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1"}
+    code = SIMULATED.format(tests=str(Path(__file__).parent))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.split() == ["6"]
