@@ -54,7 +54,7 @@ def lines(results: dict[str, Any]) -> Iterator[str]:
         if "reason" in figure
     }
     yield from (f"not measured: {reason}" for reason in sorted(reasons))
-    yield from (f"FAILED: {name}" for name in results["failed"])
+    yield from (f"FAILED: {name}" for name in dict.fromkeys(results["failed"]))
     yield _verdict(results)
 
 
@@ -121,9 +121,8 @@ def _panel(axis: Any, rows: list[dict[str, Any]]) -> None:
         )
         axis.bar_label(bars, fmt="%.0f", fontsize=8, padding=2)
     memset = [row["figures"]["memset"]["GB/s"] for row in rows]
-    axis.hlines(
-        memset, [at - 0.45 for at in range(len(rows))], [at + 0.45 for at in range(len(rows))], "black", "--", label="memset"
-    )
+    left, right = [at - 0.45 for at in range(len(rows))], [at + 0.45 for at in range(len(rows))]
+    axis.hlines(memset, left, right, colors="black", linestyles="--", label="memset")
     axis.set_xticks(range(len(rows)), [row["law"] for row in rows])
     axis.set_ylim(0, 1.15 * max(memset))
     axis.spines[["top", "right"]].set_visible(False)

@@ -14,7 +14,17 @@ from typing import Any
 
 from gpuinit.kernels import quantiles
 
-__all__ = ["QUANTILES", "STORAGE", "THREADS", "UNROLL", "coefficients_header", "dense_kernel", "dense_kernels", "source"]
+__all__ = [
+    "BOUNDS",
+    "QUANTILES",
+    "STORAGE",
+    "THREADS",
+    "UNROLL",
+    "coefficients_header",
+    "dense_kernel",
+    "dense_kernels",
+    "source",
+]
 
 FILES = ("device.cuh", "philox.cuh", "formats.cuh", "quantiles.cuh", "narrow.cuh", "dense_fill.cu")
 
@@ -30,6 +40,9 @@ STORAGE = {
     "float8_e5m2": "Float8E5M2",
 }
 """The C++ struct of each real element type."""
+
+BOUNDS = ("NONE", "GENERAL", "SYMMETRIC")
+"""How values are bounded: not at all, between low and high, or to +-high."""
 
 THREADS = 128
 """Threads of a block."""
@@ -65,22 +78,25 @@ def coefficients_header() -> str:
             **{f"START_{place}": value for place, value in enumerate(constants.start)},
         }
         if prefix == "F32":
-            named |= {"TAIL": quantiles.TAIL32, "TAIL_START": quantiles.TAIL_START}
+            named |= {"SHALLOW": (1.0,)*7, "TAIL": quantiles.TAIL32, "TAIL_START": quantiles.TAIL_START}
         for name, value in named.items():
             numbers = value if isinstance(value, tuple) else (value,)
             lines.append(f"#define {prefix}_{name} " + ", ".join(f"{float(number).hex()}{suffix}" for number in numbers))
     return "\n".join(lines)
 
 
-def dense_kernel(quantile: str, storage: str, bounded: bool, shifted: bool) -> tuple[str, int]:
-    """The name expression of the kernel that fills a real element type densely, and the vectors of a thread."""
+def dense_kernel(quantile: str, storage: str, bounds: str, shifted: bool) -> tuple[str, int]:
+    """The name expression of the kernel that fills a real element type densely, and the vectors of a thread.
+
+    `bounds` is one of BOUNDS; `shifted`: whether a vector's first element is not a counter's first word.
+    """
     counters = 1 if storage in ("float32", "float64") else 2 if "16" in storage else 4
     unroll = max(1, UNROLL[quantile] // counters)
-    flags = ", ".join("true" if flag else "false" for flag in (bounded, shifted))
-    return f"dense_fill<{QUANTILES[quantile]}, {STORAGE[storage]}, {flags}, {unroll}>", unroll
+    flag = "true" if shifted else "false"
+    return f"dense_fill<{QUANTILES[quantile]}, {STORAGE[storage]}, {bounds}, {flag}, {unroll}>", unroll
 
 
 def dense_kernels() -> list[str]:
     """The name expressions of all dense kernels."""
-    every = itertools.product(QUANTILES, STORAGE, (False, True), (False, True))
+    every = itertools.product(QUANTILES, STORAGE, BOUNDS, (False, True))
     return [dense_kernel(*choice)[0] for choice in every]

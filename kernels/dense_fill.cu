@@ -7,7 +7,9 @@
 //   whole counters, or, where its first element is not a counter's first word (SHIFTED), from one counter more, the words
 //   moved up. The launcher keeps the counter's upper word constant within a launch.
 // Rare tail: all values are computed by the central polynomial, then those deeper than it holds are computed again.
-// Deterministic: every value depends on its index alone. BOUNDED is left out where no value can leave its bounds.
+// Bounds: NONE where no value can leave them, SYMMETRIC where low = -high. Bounds are values of the stored type, and rounding
+//   is monotone, so 16-bit types are clamped when they are rounded, two at a time.
+// Deterministic: every value depends on its index alone.
 #pragma once
 
 template <class Real>
@@ -19,9 +21,8 @@ struct Dense {
     u32 end;          // .. to before this one are whole tiles inside the range
     u32 head;         // elements of vector 0 before the range
     u32 shift;        // words of the first counter before vector 0's first element
-    u32 unused;
-    Counter counter;  // of vector 0's first element
-    RoundKeys keys;
+    u32 counter;      // the lowest word of vector 0's first counter
+    Stream stream;
     Law<Real> law;
 };
 
@@ -43,7 +44,7 @@ struct Drawn {
     Real deepest;
 };
 
-template <class Quantile, class Storage, bool BOUNDED, bool SHIFTED>
+template <class Quantile, class Storage, int BOUNDS, bool SHIFTED>
 struct Fill {
     typedef typename Storage::Real Real;
     typedef typename Storage::Stored Stored;
@@ -57,10 +58,8 @@ struct Fill {
     static DEVICE void draw(const Dense<Real>& dense, u32 number, Words& drawn) {
 #pragma unroll
         for (int c = 0; c < DRAWN / PER_COUNTER; ++c) {
-            Counter counter = dense.counter;
-            counter.low += number * COUNTERS + c;
             u32 output[4];
-            philox(counter, dense.keys, output);
+            philox(dense.counter + number * COUNTERS + c, dense.stream, output);
             as_words(output, drawn.word + c * PER_COUNTER);
         }
         if (SHIFTED) {
@@ -74,8 +73,9 @@ struct Fill {
 
     static DEVICE Real finish(const Law<Real>& law, Real x, int e) {
         x = fused(x, law.scale, law.location[e % 2]);
-        if (BOUNDED) x = lesser(greater(x, e % 2 ? law.low_odd : law.low_even), e % 2 ? law.high_odd : law.high_even);
-        return x;
+        if (BOUNDS == NONE || Storage::CLAMPS) return x;
+        const Real high = e % 2 ? law.high_odd : law.high_even;
+        return BOUNDS == SYMMETRIC ? held(x, high) : lesser(greater(x, e % 2 ? law.low_odd : law.low_even), high);
     }
 
     static DEVICE Vector central(const Law<Real>& law, Words& drawn) {
@@ -83,29 +83,32 @@ struct Fill {
 #pragma unroll
         for (int e = 0; e < ELEMENTS; ++e) {
             drawn.depth[e] = Quantile::depth(drawn.word[e], law);
-            drawn.deepest = e ? greater(drawn.deepest, drawn.depth[e]) : drawn.depth[e];
+            if (Quantile::HAS_TAIL) drawn.deepest = e ? greater(drawn.deepest, drawn.depth[e]) : drawn.depth[e];
             x[e] = finish(law, Quantile::central(drawn.word[e], drawn.depth[e], law), e);
         }
-        return packed<Storage>(x);
+        return packed<Storage, BOUNDS>(x, law);
     }
 
     // The elements that lie in the tail, written over what `central` made of them.
     static DEVICE void store_tail(const Dense<Real>& dense, u32 number, const Words& drawn, u64 first, u64 end) {
-        if (!Quantile::HAS_TAIL || !(drawn.deepest > dense.law.limit())) return;
+        if constexpr (Quantile::HAS_TAIL) {
+            if (!(drawn.deepest > dense.law.limit())) return;
 #pragma unroll
-        for (int e = 0; e < ELEMENTS; ++e) {
-            const u64 place = static_cast<u64>(number) * ELEMENTS + e;
-            if (drawn.depth[e] > dense.law.limit() && place >= first && place < end) {
-                const Real x = finish(dense.law, Quantile::tail(drawn.word[e], drawn.depth[e], dense.law), e);
-                reinterpret_cast<Stored*>(address(dense, number))[e] = rounded<Storage>(x);
+            for (int e = 0; e < ELEMENTS; ++e) {
+                const u64 place = static_cast<u64>(number) * ELEMENTS + e;
+                if (drawn.depth[e] > dense.law.limit() && place >= first && place < end) {
+                    const Real z = Quantile::tail(unknown(drawn.word[e]), drawn.depth[e], dense.law);
+                    const Stored pattern = rounded<Storage, BOUNDS>(finish(dense.law, z, e), e, dense.law);
+                    reinterpret_cast<Stored*>(address(dense, number))[e] = pattern;
+                }
             }
         }
     }
 };
 
-template <class Quantile, class Storage, bool BOUNDED, bool SHIFTED, int UNROLL>
+template <class Quantile, class Storage, int BOUNDS, bool SHIFTED, int UNROLL>
 __global__ void __launch_bounds__(THREADS, 2) dense_fill(const Dense<typename Storage::Real> dense) {
-    typedef Fill<Quantile, Storage, BOUNDED, SHIFTED> Fill;
+    typedef Fill<Quantile, Storage, BOUNDS, SHIFTED> Fill;
     constexpr u32 TILE = THREADS * UNROLL;
     for (u32 number = dense.first + blockIdx.x * TILE + threadIdx.x; number < dense.end; number += gridDim.x * TILE) {
         typename Fill::Words drawn[UNROLL];

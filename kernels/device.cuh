@@ -38,6 +38,9 @@ DEVICE double fused(double a, double b, double c) { return fma(a, b, c); }
 DEVICE float square_root(float x) { return sqrtf(x); }
 DEVICE double square_root(double x) { return sqrt(x); }
 
+DEVICE float magnitude(float x) { return fabsf(x); }
+DEVICE double magnitude(double x) { return fabs(x); }
+
 // The greater and the lesser of two numbers, +0 counting as greater than -0; neither is NaN.
 template <class Real>
 DEVICE Real greater(Real a, Real b) {
@@ -55,6 +58,32 @@ DEVICE Real lesser(Real a, Real b) {
 #else
     return a < b ? a : b < a ? b : unbits(bits(a) | bits(b));
 #endif
+}
+
+// x moved into [-high, high], for high > 0.
+DEVICE float held(float x, float high) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 860
+    float y;
+    asm("min.xorsign.abs.f32 %0, %1, %2;" : "=f"(y) : "f"(x), "f"(high));
+    return y;
+#else
+    return lesser(greater(x, -high), high);
+#endif
+}
+
+DEVICE double held(double x, double high) { return lesser(greater(x, -high), high); }
+
+// The same number, of which the compiler knows nothing: it does not share what follows with what came before.
+template <class Word>
+DEVICE Word unknown(Word x) {
+#ifdef __CUDA_ARCH__
+    if (sizeof(Word) == 4) {
+        u32 y = static_cast<u32>(x);
+        asm volatile("" : "+r"(y));
+        return y;
+    }
+#endif
+    return x;
 }
 
 // Horner's rule by fma, the highest power's coefficient first.

@@ -18,6 +18,7 @@ struct Format<float> {
     static DEVICE float negative_log_polynomial(float s) { return horner(s, F32_NEGATIVE_LOG); }
     static DEVICE float central_polynomial(float depth) { return horner(depth - F32_CENTER, F32_CENTRAL); }
     static DEVICE float tail_polynomial(float depth) { return horner(depth - F32_TAIL_START, F32_TAIL); }
+    static DEVICE float shallow_polynomial(float depth) { return horner(depth, F32_SHALLOW); }
     static DEVICE float mills_polynomial(float s) { return horner(s, F32_MILLS); }
     static DEVICE float exponential_polynomial(float g) { return horner(g, F32_EXPONENTIAL); }
 };

@@ -14,7 +14,7 @@ import numpy as np
 
 from gpuinit.kernels.primitives import add, complement, product_high, product_low
 
-__all__ = ["ROUNDS", "philox", "philox32", "round_keys"]
+__all__ = ["ROUNDS", "constants", "philox", "philox32"]
 
 ROUNDS = 10
 _MULTIPLIER_0 = np.uint64(0xD2511F53)
@@ -54,7 +54,18 @@ def philox32(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
     return c0, c1, c2, c3
 
 
-def round_keys(seed: int) -> list[int]:
-    """The two key words of each round, one round behind the other, for a key of 64 bits."""
-    low, high = seed & 0xFFFFFFFF, seed >> 32
-    return [(word + turn * int(step)) & 0xFFFFFFFF for turn in range(ROUNDS) for word, step in ((low, _WEYL_0), (high, _WEYL_1))]
+def constants(seed: int, stream: int, high: int) -> tuple[list[int], list[int]]:
+    """What the ten rounds need of a key and of a counter but for its lowest word: see `Stream` in philox.cuh.
+
+    `high` is the second word of the counter. The first two rounds have four words, the other eight their sixteen key words.
+    """
+    mask = 0xFFFFFFFF
+    keys = [
+        (word + turn * int(step)) & mask
+        for turn in range(ROUNDS)
+        for word, step in ((seed & mask, _WEYL_0), (seed >> 32, _WEYL_1))
+    ]
+    product = (stream & mask) * int(_MULTIPLIER_1)
+    after = (product >> 32 ^ high ^ keys[0]) * int(_MULTIPLIER_0)
+    first = [stream >> 32 ^ keys[1], product & mask ^ keys[2], after >> 32 ^ keys[3], after & mask]
+    return first, keys[4:]

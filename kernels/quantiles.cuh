@@ -9,25 +9,17 @@ template <class Real>
 struct Law {
     Real scale, location[2], low_even, high_even, low_odd, high_odd;
     Real c[7];
-    typename Format<Real>::Word k[3];
+    typename Format<Real>::Word k[3], fraction;  // `fraction` masks a float's fraction: as a number here it costs nothing
 
     DEVICE Real limit() const { return c[5]; }
 };
 
-template <class Real>
-DEVICE Real logarithm_of_unit(typename Format<Real>::Word pattern, Real polynomial) {
-    return fused(to_float(Format<Real>::ONE_BITS - pattern), Format<Real>::log_unit(), polynomial);
-}
-
-template <class Real>
-DEVICE Real fraction_of(typename Format<Real>::Word pattern) {
-    return unbits((pattern & Format<Real>::FRACTION) | Format<Real>::ONE_BITS) - static_cast<Real>(1.5);
-}
-
 // -log(y) for normal y > 0.
 template <class Real>
-DEVICE Real negative_log(Real y) {
-    return logarithm_of_unit<Real>(bits(y), Format<Real>::negative_log_polynomial(fraction_of<Real>(bits(y))));
+DEVICE Real negative_log(Real y, const Law<Real>& law) {
+    typedef Format<Real> F;
+    const Real fraction = unbits((bits(y) & law.fraction) | F::ONE_BITS) - static_cast<Real>(1.5);
+    return fused(to_float(F::ONE_BITS - bits(y)), F::log_unit(), F::negative_log_polynomial(fraction));
 }
 
 template <class Real>
@@ -37,18 +29,18 @@ DEVICE Real with_sign(Real z, typename Format<Real>::Word sign) {
 
 // The z > 3.2 whose upper tail probability is exp(-t), by two Newton steps.
 template <class Real>
-DEVICE Real mills_tail(Real t) {
+DEVICE Real mills_tail(Real t, const Law<Real>& law) {
     typedef Format<Real> F;
     const Real one = static_cast<Real>(1), two = static_cast<Real>(2), zero = static_cast<Real>(0);
     const Real k = fused(two, t, F::minus_log_two_pi());
     const Real rest = fused(two, t, zero - k) + F::minus_log_two_pi();
-    const Real log_k = zero - negative_log(k);
+    const Real log_k = zero - negative_log(k, law);
     Real y = (k - log_k) + (log_k + F::start_0()) / fused(F::start_1(), log_k, k + F::start_2());
 #pragma unroll
     for (int step = 0; step < 2; ++step) {
         const Real s = one / y;
         const Real g = s * F::mills_polynomial(s);
-        const Real excess = ((y - k) - rest) - fused(two, g, negative_log(y));
+        const Real excess = ((y - k) - rest) - fused(two, g, negative_log(y, law));
         y = fused(zero - excess, F::exponential_polynomial(g), y);
     }
     return square_root(y);
@@ -87,7 +79,7 @@ struct Symmetric {
     template <class Real, class Word>
     static DEVICE Real depth(Word word, const Law<Real>& law) {
         const Real p = twice_p(word, law);
-        return negative_log(fused(p, x(word, law), p));
+        return negative_log(fused(p, x(word, law), p), law);
     }
     template <class Real, class Word>
     static DEVICE Real central(Word word, Real depth, const Law<Real>& law) {
@@ -99,8 +91,27 @@ struct Symmetric {
     }
     template <class Word>
     static DEVICE double tail(Word word, double, const Law<double>& law) {
-        const double t = negative_log(twice_p(word, law)) + Format<double>::log_2();
-        return with_sign(mills_tail(t), word & Format<double>::SIGN);
+        const double t = negative_log(twice_p(word, law), law) + Format<double>::log_2();
+        return with_sign(mills_tail(t, law), word & Format<double>::SIGN);
+    }
+};
+
+// Normal truncated at +-bound for a bound so small that a shorter polynomial serves, and no value is in the tail.
+struct Shallow {
+    static constexpr bool HAS_TAIL = false;
+
+    template <class Real, class Word>
+    static DEVICE Real x(Word word, const Law<Real>& law) {
+        return fused(to_float(word), law.c[0], law.c[2]);
+    }
+    template <class Real, class Word>
+    static DEVICE Real depth(Word word, const Law<Real>& law) {
+        const Real p = fused(magnitude(to_float(word ^ Format<Real>::SIGN)), law.c[0], law.c[1]);
+        return negative_log(fused(p, magnitude(x(word, law)), p), law);
+    }
+    template <class Real, class Word>
+    static DEVICE Real central(Word word, Real depth, const Law<Real>& law) {
+        return x(word, law) * Format<Real>::shallow_polynomial(depth);
     }
 };
 
@@ -128,7 +139,7 @@ struct Interval {
     template <class Real, class Word>
     static DEVICE Real depth(Word word, const Law<Real>& law) {
         const Real p = twice_p(word, law);
-        return negative_log(fused(p, x(word, law), p));
+        return negative_log(fused(p, x(word, law), p), law);
     }
     template <class Real, class Word>
     static DEVICE Real central(Word word, Real depth, const Law<Real>& law) {
@@ -136,6 +147,6 @@ struct Interval {
     }
     template <class Real, class Word>
     static DEVICE Real tail(Word word, Real, const Law<Real>& law) {
-        return with_sign(mills_tail(negative_log(twice_p(word, law)) + law.c[6]), sign(word, law));
+        return with_sign(mills_tail(negative_log(twice_p(word, law), law) + law.c[6], law), sign(word, law));
     }
 };

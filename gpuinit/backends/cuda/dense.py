@@ -15,7 +15,7 @@ import numpy as np
 from gpuinit import dtypes
 from gpuinit.backends.cuda.launch import Launch
 from gpuinit.kernels import cuda_source
-from gpuinit.kernels.philox import round_keys
+from gpuinit.kernels.philox import constants
 from gpuinit.kernels.primitives import fma
 from gpuinit.key import Key
 from gpuinit.sampler import Sampler
@@ -70,8 +70,9 @@ class _Plan:
         self.elements = VECTOR // real.itemsize
         self.per_counter = VECTOR // sampler.reals.itemsize
         self.period = self.per_counter << 32
-        self.bounded = _may_leave_bounds(sampler)
+        self.bounds = _bounds(sampler)
         self.paired = sampler.dtype != real
+        self.fraction = 2 ** np.finfo(sampler.reals.dtype).nmant - 1
         self.structure = _structure(sampler.reals.dtype.name)
 
     def reals(self, sampler: Sampler, odd_first: bool) -> np.ndarray[Any, Any]:
@@ -96,7 +97,7 @@ def _launch(plan: _Plan, sampler: Sampler, key: Key, start: int, count: int, add
     counter, shift = divmod(first, plan.per_counter)
     size = head + count
     vectors = -(-size // plan.elements)
-    name, unroll = cuda_source.dense_kernel(sampler.quantile, plan.storage, plan.bounded, shift != 0)
+    name, unroll = cuda_source.dense_kernel(sampler.quantile, plan.storage, plan.bounds, shift != 0)
     tile = cuda_source.THREADS * unroll
     inside = 1 if head else 0
     tiles = max(size // plan.elements - inside, 0) // tile
@@ -112,10 +113,10 @@ def _launch(plan: _Plan, sampler: Sampler, key: Key, start: int, count: int, add
     dense["end"] = end
     dense["head"] = head
     dense["shift"] = shift
-    dense["counter"] = (counter % 2**32, start // plan.per_counter >> 32, key.stream & 0xFFFFFFFF, key.stream >> 32)
-    dense["keys"] = round_keys(key.seed)
+    dense["counter"] = counter % 2**32
+    dense["first_rounds"], dense["keys"] = constants(key.seed, key.stream, start // plan.per_counter >> 32)
     dense["reals"] = plan.reals(sampler, plan.paired and first % 2 == 1)
-    dense["integers"] = sampler.integers
+    dense["integers"] = (*sampler.integers, plan.fraction)
     return Launch(name, (blocks, 1), (cuda_source.THREADS, 1), (dense,))
 
 
@@ -123,15 +124,23 @@ def _launch(plan: _Plan, sampler: Sampler, key: Key, start: int, count: int, add
 def _structure(real: str) -> np.dtype[Any]:
     """`Dense<Real>` of kernels/dense_fill.cu."""
     word = "uint32" if real == "float32" else "uint64"
-    whole = [(name, "uint32") for name in ("vectors", "first", "end", "head", "shift", "unused")]
+    whole = [(name, "uint32") for name in ("vectors", "first", "end", "head", "shift", "counter")]
     return np.dtype(
         [
             *(("out", "uint64"), ("size", "uint64"), *whole),
-            *(("counter", "uint32", 4), ("keys", "uint32", 20)),
-            *(("reals", real, 14), ("integers", word, 3)),
+            *(("first_rounds", "uint32", 4), ("keys", "uint32", 16)),
+            *(("reals", real, 14), ("integers", word, 4)),
         ],
         align=True,
     )
+
+
+def _bounds(sampler: Sampler) -> str:
+    """How the kernel must bound values: one of `cuda_source.BOUNDS`."""
+    if not _may_leave_bounds(sampler):
+        return "NONE"
+    low_even, high_even, low_odd, high_odd = (float(bound) for bound in sampler.reals[3:7])
+    return "SYMMETRIC" if -low_even == high_even > 0 and -low_odd == high_odd > 0 else "GENERAL"
 
 
 def _may_leave_bounds(sampler: Sampler) -> bool:
