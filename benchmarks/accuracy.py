@@ -26,6 +26,7 @@ import numpy as np
 from numba import njit
 
 from gpuinit import sampler
+from gpuinit.backends import specification
 from gpuinit.gaussian import central_mass, upper_tail
 from gpuinit.kernels import numba_source, quantiles  # noqa: F401  (teaches Numba the source)
 from gpuinit.kernels.primitives import bits, both, fma, polynomial, unbits
@@ -36,7 +37,6 @@ WORDS = 2**32
 CHUNK = 2**26
 LIMIT = 4.0  # what docs/stream.md promises
 
-depth_of, central, tail = quantiles.symmetric_depth, quantiles.symmetric_central, quantiles.symmetric_tail32
 negative_log, mills_tail = quantiles.negative_log, quantiles.mills_tail
 CENTRAL64, SHIFT64, DEEPEST, LOG_2 = quantiles.FLOAT64.central, 3.125, quantiles.CENTRAL_DEPTH, quantiles.LOG_2
 EXPONENT = np.uint64(0x7FF0000000000000)
@@ -53,34 +53,43 @@ def true_value(m: Any, step: Any, outside: Any) -> Any:
     return mills_tail(negative_log(twice_p) + LOG_2)
 
 
-@njit(nogil=True)
-def measure(first: Any, last: Any, every: Any, c: Any, k: Any, step: Any, outside: Any) -> Any:
-    """The largest error in ulp, its word, the sum of errors and the count, over the words first, first + every, .."""
-    worst, where, total, count = 0.0, first, 0.0, 0
-    for index in range(first, last, every):
-        word = np.uint32(index)
-        depth = depth_of(word, c, k)
-        z = central(word, depth, c, k) if depth <= c[5] else tail(word, depth, c, k)
-        true = true_value(np.float64(index & 0x7FFFFFFF), step, outside)
-        ulp = unbits(both(bits(true), EXPONENT)) * 2.0**-23
-        error = abs((-np.float64(z) if index >> 31 else np.float64(z)) - true) / ulp
-        total += error
-        count += 1
-        if error > worst:
-            worst, where = error, index
-    return worst, where, total, count
+def measured(quantile: str) -> Any:
+    """The compiled measurement of a quantile."""
+    depth_of, central, tail = quantiles.QUANTILES[quantile, 32]
+    ascending = quantile == "shallow"  # words go from the lower end to the upper one
+
+    @njit(nogil=True)
+    def measure(first: Any, last: Any, every: Any, c: Any, k: Any, step: Any, outside: Any) -> Any:
+        """The largest error in ulp, its word, the sum of errors and the count, over the words first, first + every, .."""
+        worst, where, total, count = 0.0, first, 0.0, 0
+        for index in range(first, last, every):
+            word = np.uint32(index)
+            depth = depth_of(word, c, k)
+            z = central(word, depth, c, k) if depth <= c[5] else tail(word, depth, c, k)
+            above = (index >> 31 != 0) == ascending
+            m = index & 0x7FFFFFFF
+            true = true_value(np.float64(m ^ 0x7FFFFFFF if ascending and above else m), step, outside)
+            ulp = unbits(both(bits(true), EXPONENT)) * 2.0**-23
+            error = abs((np.float64(z) if above else -np.float64(z)) - true) / ulp
+            total += error
+            count += 1
+            if error > worst:
+                worst, where = error, index
+        return worst, where, total, count
+
+    return measure
 
 
 def constants(bound: float) -> tuple[Any, ...]:
-    """The kernel's constants in float32, and the reference's in float64: mass 2^-32 and the probability outside."""
+    """The quantile, its constants in float32, and the reference's in float64: mass 2^-32 and the probability outside."""
     law = sampler.truncated_normal(np.dtype(np.float32), 0.0, 1.0, -bound, bound)
     c, k = tuple(law.reals[7:]), tuple(law.integers)
-    return c, k, float(central_mass(bound) / WORDS), float(2 * upper_tail(bound))
+    return law.quantile, c, k, float(central_mass(bound) / WORDS), float(2 * upper_tail(bound))
 
 
 def check_reference(bound: float) -> float:
     """The reference's largest error against mpmath, in float32 ulp, over 4,000 words from both ends and everywhere."""
-    _, _, step, outside = constants(bound)
+    *_, step, outside = constants(bound)
     worst = 0.0
     with mpmath.workdps(40):
         mass = mpmath.erf(bound / mpmath.sqrt(2))
@@ -97,7 +106,8 @@ def check_reference(bound: float) -> float:
 
 def run(name: str, bound: float, every: int) -> dict[str, Any]:
     reference = check_reference(bound)
-    c, k, step, outside = constants(bound)
+    quantile, c, k, step, outside = constants(bound)
+    measure = measured(quantile)
     worst, where, total, count, begun = 0.0, 0, 0.0, 0, time.perf_counter()
     for start in range(0, WORDS, CHUNK):
         first = start + -start % every
@@ -109,9 +119,11 @@ def run(name: str, bound: float, every: int) -> dict[str, Any]:
         left = (time.perf_counter() - begun) * (1 - done) / done
         if sys.stderr.isatty():
             print(f"\r{name}: {done:4.0%}, max {worst:.4f} ulp, {left:4.0f} s left ", end="", file=sys.stderr, flush=True)
-    z = true_value(float(where & 0x7FFFFFFF), step, outside) * (-1 if where >> 31 else 1)
+    drawn = np.full(1, where, np.uint32)
+    z = float(specification._standard(quantile, drawn, c, k)[0])
     return {
         "law": name,
+        "quantile": quantile,
         "words": count,
         "max_ulp": round(worst, 4),
         "at_word": f"{where:#010x}",

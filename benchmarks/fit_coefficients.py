@@ -13,6 +13,8 @@ Formulas (fma = one rounding; neglog(y) = fma(float(bits(1) - bits(y)), LN2_ULP,
   m = low bits of the word, n = ~m, p2 = fma(m, a1, a0) = 2p, x = fma(n, a1, b0) = 1 - 2p,
   y = fma(p2, x, p2) = 4p(1-p), w = neglog(y), z = x * P(w) with P a polynomial in w (CENTRAL32),
   w - 6.25 (TAIL32) or w - 3.125 (CENTRAL64).
+  SHALLOW32 is a P for |z| <= 2.03125: v, u = the word less 2^31 and the word, both signed; x = fma(v, a1, b0),
+  p2 = fma(|u|, a1, 1 - B), y = fma(p2, |x|, p2). It is not searched: a plain fit of degree 6 leaves 0.4 ulp.
   Tail by Newton from T = -log Q(z): K = 2T - log(2 pi), l = log K, y = K - l + (l + A) / (K + B l + C),
   two steps of s = 1/y, G = s g(s), F = (y - K) + (log y - 2G), y -= F exp(G); z = sqrt(y). What rounding takes from K
   is added to F.
@@ -361,6 +363,9 @@ def derive() -> str:
     log32, log32_err = rounded_fit(s, fs, np.ones_like(s), 8, F)
     log64, log64_err = rounded_fit(s, fs, np.ones_like(s), 19, np.float64)
     central64, central64_err = rounded_fit(c - LD(3.125), fc, 1 / fc, 23, np.float64)
+    shallow = nodes(0, 2.5)
+    f_shallow = sampled(central_ratio, shallow)
+    shallow32, shallow32_err = rounded_fit(shallow, f_shallow, 1 / f_shallow, 6, F)
     mills32, mills32_err = rounded_fit(g, fg, g * g, 5, F)
     mills64, mills64_err = rounded_fit(g, fg, g * g, 17, np.float64)
     start, start_err = fit_start()
@@ -378,6 +383,7 @@ def derive() -> str:
         table("NEG_LOG32", log32, f"(0.5+s) ln2 - log(1.5+s), s in [-0.5, 0.5]; float32; fit error {log32_err:.2e} absolute"),
         table("NEG_LOG64", log64, f"The same, float64; fit error {log64_err:.2e} absolute"),
         table("CENTRAL32", central32, "Phi^-1(1-p)/(1-2p) in w = -log 4p(1-p), w in [0, 6.25]; float32"),
+        table("SHALLOW32", shallow32, f"The same, w in [0, 2.5]; float32; fit error {shallow32_err:.1e} relative"),
         table("TAIL32", tail32, "The same ratio in t = w - 6.25, w in (6.25, 21.6]; float32"),
         table("CENTRAL64", central64, f"The same in t = w - 3.125, w in [0, 6.25]; float64; error {central64_err:.1e} relative"),
         table("NEWTON_START", start, "(A, B, C): y0 = K - l + (l + A)/(K + B l + C), l = log K, z >= 3.24; "

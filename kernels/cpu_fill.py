@@ -85,7 +85,7 @@ def compiled_fill(quantile: str, storage: str, paired: bool) -> Any:
     depth_of, central, tail = quantiles.QUANTILES[quantile, 64 if wide else 32]
     narrow, stored = _STORAGE[storage]
     word, real = (np.uint64, np.float64) if wide else (np.uint32, np.float32)
-    has_tail = quantile != "unit"
+    has_tail = quantile in quantiles.TAILED
     per_counter = 2 if wide else 4
     tile_size = COUNTERS * per_counter
     block_size = BUNDLE * lanes_of(from_dtype(np.dtype(word)))

@@ -28,7 +28,7 @@ __all__ = [
 
 FILES = ("device.cuh", "philox.cuh", "formats.cuh", "quantiles.cuh", "narrow.cuh", "dense_fill.cu")
 
-QUANTILES = {"unit": "Unit", "symmetric": "Symmetric", "interval": "Interval"}
+QUANTILES = {"unit": "Unit", "symmetric": "Symmetric", "shallow": "Shallow", "interval": "Interval"}
 """The C++ struct of each quantile."""
 
 STORAGE = {
@@ -47,7 +47,7 @@ BOUNDS = ("NONE", "GENERAL", "SYMMETRIC")
 THREADS = 128
 """Threads of a block."""
 
-UNROLL = {"unit": 4, "symmetric": 4, "interval": 1}
+UNROLL = {"unit": 4, "symmetric": 4, "shallow": 4, "interval": 1}
 """Counters that a thread has in flight for each quantile."""
 
 
@@ -78,7 +78,7 @@ def coefficients_header() -> str:
             **{f"START_{place}": value for place, value in enumerate(constants.start)},
         }
         if prefix == "F32":
-            named |= {"SHALLOW": (1.0,)*7, "TAIL": quantiles.TAIL32, "TAIL_START": quantiles.TAIL_START}
+            named |= {"SHALLOW": quantiles.SHALLOW32, "TAIL": quantiles.TAIL32, "TAIL_START": quantiles.TAIL_START}
         for name, value in named.items():
             numbers = value if isinstance(value, tuple) else (value,)
             lines.append(f"#define {prefix}_{name} " + ", ".join(f"{float(number).hex()}{suffix}" for number in numbers))
@@ -99,4 +99,4 @@ def dense_kernel(quantile: str, storage: str, bounds: str, shifted: bool) -> tup
 def dense_kernels() -> list[str]:
     """The name expressions of all dense kernels."""
     every = itertools.product(QUANTILES, STORAGE, BOUNDS, (False, True))
-    return [dense_kernel(*choice)[0] for choice in every]
+    return [dense_kernel(*choice)[0] for choice in every if choice[:2] != ("shallow", "float64")]

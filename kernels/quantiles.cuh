@@ -102,11 +102,11 @@ struct Shallow {
 
     template <class Real, class Word>
     static DEVICE Real x(Word word, const Law<Real>& law) {
-        return fused(to_float(word), law.c[0], law.c[2]);
+        return fused(to_float(word ^ Format<Real>::SIGN), law.c[0], law.c[2]);
     }
     template <class Real, class Word>
     static DEVICE Real depth(Word word, const Law<Real>& law) {
-        const Real p = fused(magnitude(to_float(word ^ Format<Real>::SIGN)), law.c[0], law.c[1]);
+        const Real p = fused(magnitude(to_float(word)), law.c[0], law.c[1]);
         return negative_log(fused(p, magnitude(x(word, law)), p), law);
     }
     template <class Real, class Word>

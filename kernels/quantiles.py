@@ -1,6 +1,6 @@
 """The standard quantile functions: a word of the stream in, a standard value out, in exact arithmetic.
 
-Each distribution has three parts, so that the rare tail costs nothing where it does not occur:
+Each quantile has three parts, so that the rare tail costs nothing where it does not occur:
 
     depth(word, c, k)            how deep in the tail the word lies: w = -log(4 p (1 - p)) for tail probability p
     central(word, depth, c, k)   the value, right where depth <= deepest(c)
@@ -46,7 +46,10 @@ __all__ = [
     "FLOAT64",
     "LOG_2",
     "QUANTILES",
+    "SHALLOW32",
+    "SHALLOW_BOUND",
     "TAIL32",
+    "TAILED",
     "TAIL_START",
     "Format",
     "format_of",
@@ -55,6 +58,7 @@ __all__ = [
     "interval_tail",
     "mills_tail",
     "negative_log",
+    "shallow_central",
     "symmetric_central",
     "symmetric_depth",
     "symmetric_tail32",
@@ -66,6 +70,8 @@ __all__ = [
 LOG_2 = 0.6931471805599453
 CENTRAL_DEPTH = coefficients.CENTRAL_MAX
 """The central polynomial holds up to this depth: tail probability 4.83e-4, 3.3 standard deviations."""
+SHALLOW_BOUND = 2.03125
+"""The shallow quantile serves truncation at +-this and nearer: depth 2.494."""
 NEWTON_STEPS = 2
 _EXPONENTIAL = (1.0, 1.0, 1 / 2, 1 / 6, 1 / 24)
 
@@ -135,6 +141,7 @@ FLOAT64 = _format(
     *(coefficients.NEG_LOG64, coefficients.CENTRAL64, coefficients.GMILLS64, _EXPONENTIAL),
 )
 TAIL32 = _descending(np.float32, coefficients.TAIL32)
+SHALLOW32 = _descending(np.float32, coefficients.SHALLOW32)
 TAIL_START = np.float32(CENTRAL_DEPTH)
 _FORMATS = {"float32": FLOAT32, "uint32": FLOAT32, "float64": FLOAT64, "uint64": FLOAT64}
 
@@ -192,6 +199,23 @@ def symmetric_tail64(word: Any, depth: Any, c: Any, k: Any) -> Any:
     f = format_of(word)
     twice_p = fma(to_float(both(word, f.magnitude)), c[0], c[1])
     return _with_sign(mills_tail(negative_log(twice_p) + f.log2), both(word, f.sign))
+
+
+# The same truncated at +-SHALLOW_BOUND or nearer, in float32: no tail, a shorter polynomial, and fewer integer operations.
+# v = word - 2^31 and u = word, both signed: v + 1/2 counts from the middle, |u + 1/2| from the nearer end. c = (B 2^-31, 1 - B,
+# B 2^-32); x = c0 v + c2, 2p = c0 |u| + c1 (which is c2 off at most: below 6e-9 of 2p).
+
+
+def shallow_central(word: Any, depth: Any, c: Any, k: Any) -> Any:
+    f = format_of(word)
+    x = fma(to_float(complement(word, f.sign)), c[0], c[2])
+    twice_p = fma(_size(to_float(word)), c[0], c[1])
+    w = negative_log(fma(twice_p, _size(x), twice_p))
+    return x * polynomial(SHALLOW32, w)
+
+
+def _size(x: Any) -> Any:
+    return unbits(both(bits(x), format_of(x).magnitude))
 
 
 # Truncated to any interval [a, b] with |a| <= b (the mirror image goes by k1 = all ones), v = word ^ k1. The value
@@ -265,7 +289,10 @@ QUANTILES: dict[tuple[str, int], tuple[Any, Any, Any]] = {
     ("unit", 64): (unit_depth, unit_central, unit_central),
     ("symmetric", 32): (symmetric_depth, symmetric_central, symmetric_tail32),
     ("symmetric", 64): (symmetric_depth, symmetric_central, symmetric_tail64),
+    ("shallow", 32): (unit_depth, shallow_central, shallow_central),
     ("interval", 32): (interval_depth, interval_central, interval_tail),
     ("interval", 64): (interval_depth, interval_central, interval_tail),
 }
 """Each quantile's depth, central and tail part for words of 32 and of 64 bits."""
+TAILED = frozenset({"symmetric", "interval"})
+"""The quantiles with words beyond the central part."""

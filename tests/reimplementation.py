@@ -204,6 +204,10 @@ def standard(law: Law, word: int, f: Arithmetic) -> float:
     if law.quantile == "unit":
         return float(word >> f.width - 1 - f.fraction)
     c = law.c
+    if law.quantile == "shallow":
+        u, v = (n - 2**32 if n >= 2**31 else n for n in (word, (word + 2**31) % 2**32))
+        x, y = f.fma(f.of(v), c[0], c[2]), f.fma(abs(f.of(u)), c[0], c[1])
+        return f.multiply(x, f.poly(table("SHALLOW32"), f.neg_log(f.fma(y, abs(x), y))))
     if law.quantile == "symmetric":
         half = 2 ** (f.width - 1)
         m, negative = word % half, word >= half
@@ -308,6 +312,8 @@ def truncated(mean: float, std: float, lower: float, upper: float, part: str, f:
         std = rounded(Fraction(std) / Fraction(2) ** lift, FORMATS["float64"])
     if lower == -upper:
         m = mass(upper)
+        if f.width == 32 and upper <= 2.03125:
+            return Law("shallow", std, mean, *bounds, (m / 2**31, 2 * tail(upper), m / 2**32))
         c = (2 * m / words, 2 * tail(upper) + m / words, m / words)
         return Law("symmetric", std, mean, *bounds, c)
     mirror = abs(lower) > abs(upper)

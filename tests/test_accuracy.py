@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from gpuinit import sampler
+from gpuinit import dtypes, sampler
 from gpuinit.backends import specification
 from gpuinit.kernels import quantiles
 from gpuinit.sampler import Sampler
@@ -29,7 +29,9 @@ FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 INFINITY = math.inf
 ULPS = 4.0
 
-SYMMETRIC = [INFINITY, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 8.0, 2.0**-20, 2.0**-60]
+SHALLOW = [2.03125, 2.0, 1.9, 1.5, 1.0, 0.5, 0.25, 1e-3, 2.0**-20, 2.0**-40, 2.0**-60]
+UNLUCKY = [0.3207, 0.3381, 0.6788, 0.6869]  # where rounding 2 Phi - 1 to float32 loses most
+SYMMETRIC = [INFINITY, *SHALLOW, *UNLUCKY, 2.0313, 3.0, 4.0, 5.0, 8.0]
 INTERVALS = [
     *((5.0, 6.0), (-6.0, -5.0), (20.0, 21.0), (8.0, 8.125), (100.0, 101.0), (1e4, INFINITY)),  # one tail, from its end
     *(
@@ -101,14 +103,27 @@ def exact_probabilities(word: Array) -> tuple[Array, Array]:
     return (v + 0.5) * 2.0**-32, (2.0**32 - 0.5 - v) * 2.0**-32
 
 
+def is_shallow(bits: int, bound: float) -> bool:
+    """Whether words count from the lower end to the upper one, as for intervals; else from each end to the middle."""
+    return bits == 32 and bound <= 2.03125
+
+
+def folded(word: Any, bound: float) -> tuple[Any, Any]:
+    """How many words lie beyond a word on its side, and whether that is the side below zero."""
+    m, high = word % 2**31, word >= 2**31
+    if not is_shallow(32, bound):
+        return m, high
+    return np.where(high, 2**31 - 1 - m, m), ~high
+
+
 def true_symmetric(word: Array, bound: float) -> Array:
     """The exact quantile of each word, to about 1e-15: from its tail probability, or near zero from 1 - 2 p."""
-    m = (word & np.uint32(2**31 - 1)).astype(np.float64)
+    m, below = folded(word.astype(np.int64), bound)
     mass, outside = special.erf(bound / math.sqrt(2)), special.erfc(bound / math.sqrt(2)) / 2
     p = outside + (m + 0.5) * (mass * 2.0**-32)
     x = (2.0**31 - 0.5 - m) * (mass * 2.0**-31)
     z = np.where(x < 0.5, special.erfinv(x) * math.sqrt(2), -special.ndtri(p))
-    return np.where(word >> np.uint32(31), -z, z)
+    return np.where(below, -z, z)
 
 
 def true_interval(word: Array, lower: float, upper: float) -> Array:
@@ -204,10 +219,10 @@ def test_symmetric_refuses_rounded_probability(monkeypatch: pytest.MonkeyPatch) 
         x = f.one - quantiles.fma(quantiles.to_float(word & f.magnitude), c[0], c[1])
         return quantiles._with_sign(x * quantiles.polynomial(f.central, depth), word & f.sign)
 
-    assert worst_symmetric(2.0) <= ULPS
+    assert worst_symmetric(3.0) <= ULPS
     with_part(monkeypatch, "symmetric", 1, from_rounded)
     assert worst_symmetric(INFINITY) > 1000
-    assert worst_symmetric(2.0) > 1000
+    assert worst_symmetric(3.0) > 1000
 
 
 @pytest.mark.parametrize("table", ["central", "negative_log"])
@@ -229,6 +244,41 @@ def test_symmetric_refuses_coefficient_copied_with_few_digits(monkeypatch: pytes
     central[-2] = np.float32(f"{central[-2]:.5f}")
     with_format(monkeypatch, central=tuple(central))
     assert worst_symmetric(INFINITY) > ULPS
+
+
+def test_shallow_up_to_its_bound() -> None:
+    """Symmetric truncation up to SHALLOW_BOUND is shallow where words have 32 bits, and nowhere else."""
+    limit = quantiles.SHALLOW_BOUND
+    beyond = math.nextafter(limit, INFINITY)
+    for name in dtypes.RANDOM:
+        dtype = dtypes.canonical(name)
+        wide = dtypes.component(dtype) == FLOAT64
+        for bound in (limit, 2.0, 2.0**-60):
+            assert standard_sampler(dtype, -bound, bound).quantile == ("symmetric" if wide else "shallow")
+        assert standard_sampler(dtype, -beyond, beyond).quantile == "symmetric"
+        assert standard_sampler(dtype, -2.0, math.nextafter(2.0, 0.0)).quantile == "interval"
+
+
+@pytest.mark.parametrize("lost", ["_SHALLOW32", "negative_log"])
+def test_shallow_refuses_lost_coefficient(lost: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wrong: a polynomial without its highest power."""
+    if lost == "negative_log":
+        with_format(monkeypatch, negative_log=quantiles.FLOAT32.negative_log[1:])
+    else:
+        monkeypatch.setattr(quantiles, lost, quantiles._SHALLOW32[1:])
+    assert max(worst_symmetric(bound) for bound in (2.0, *UNLUCKY)) > ULPS
+
+
+def test_shallow_refuses_square_of_rounded_x(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wrong: 4 p (1 - p) as 1 - x^2, which keeps what rounding took from x. It would cost an operation less."""
+
+    def from_square(word: Array, depth: Any, c: Any, k: Any) -> Array:
+        f = quantiles.FLOAT32
+        x = quantiles.fma(quantiles.to_float(word ^ f.sign), c[0], c[2])
+        return x * quantiles.polynomial(quantiles._SHALLOW32, quantiles.negative_log(quantiles.fma(-x, x, f.one)))
+
+    with_part(monkeypatch, "shallow", 1, from_square)
+    assert worst_symmetric(2.0) > 6
 
 
 def test_symmetric_refuses_missing_half() -> None:
@@ -302,7 +352,7 @@ def mp_error(z: float, word: int, bits: int, lower: float, upper: float) -> mpma
     """How far z lies from the word's exact quantile: the difference in probability over the density."""
     with mpmath.workdps(40 if max(abs(lower), abs(upper)) > 1e-9 else 80):
         root = mpmath.sqrt(2)
-        if lower == -upper:
+        if lower == -upper and not is_shallow(bits, upper):
             m = word % 2 ** (bits - 1)
             share = (m + mpmath.mpf(1) / 2) / 2**bits
             negative = word >> (bits - 1)

@@ -283,7 +283,7 @@ def test_numpy_serves_until_compiled_code_pays(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.skipif("x86_64" not in os.uname().machine, reason="reads x86 assembly")
 @pytest.mark.parametrize(
     ("quantile", "storage", "least"),
-    [("unit", "float32", 1), ("symmetric", "float32", 22), ("interval", "bfloat16", 22)],
+    [("unit", "float32", 1), ("symmetric", "float32", 22), ("shallow", "float32", 18), ("interval", "bfloat16", 22)],
 )
 def test_kernels_are_vectorized(quantile: str, storage: str, least: int, tmp_path: Path) -> None:
     """Products and fused operations on whole registers: rejects a tuple return, a call or an index that stops LLVM's

@@ -17,7 +17,7 @@ from gpuinit.sampler import Sampler
 __all__ = ["fill", "usable"]
 
 STREAM = 2**24
-"""From this many bytes on, a uniform fill writes past the caches, which could not keep the output anyway."""
+"""From this many bytes on, a fill whose quantile has no tail writes past the caches, which could not keep the output anyway."""
 _NO_AXES = np.zeros((0, 3), np.int64)
 _NO_ROWS = np.zeros(0, np.int64)
 _ZERO = np.uint64(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from typing import Any
 
@@ -72,10 +73,12 @@ def test_the_current_stream_is_used(gpu: Rig) -> None:
     slow = gpu.empty(min(2**33, gpu.free_bytes() // 2), "uint8")
     expected = init((5000,), device="cpu")
     first, second = gpu.empty(5000, "float32"), gpu.empty(5000, "float32")
-    for out in (first, second):  # kernels are loaded now
-        init.fill(out)
-    first, second = gpu.empty(5000, "float32"), gpu.empty(5000, "float32")
     busy, free, reader = gpu.stream(), gpu.stream(), gpu.stream()
+    for out in (first, second):  # kernels are loaded now, and the way down is there
+        init.fill(out)
+    gpu.synchronize()
+    assert same_on(reader, first, expected) and same_on(reader, second, expected)
+    first, second = gpu.empty(5000, "float32"), gpu.empty(5000, "float32")
     ended = cuda.Event(disable_timing=True)
     gpu.synchronize()
     for _ in range(200):  # half a second or so
@@ -214,11 +217,20 @@ def test_out_of_memory(gpu: Rig) -> None:
         asked = 4 * shape[0] * (shape[1] if len(shape) > 1 else 1)
         with pytest.raises(MemoryError, match=rf"{asked} bytes on cuda:0, where \d+ of \d+ bytes are free"):
             initializer(shape, device="cuda")
+        gc.collect()
         assert gpu.used_bytes() == before
     with pytest.raises(MemoryError, match="bytes"):
         INITIALIZERS[0]((2**62,), device="cuda")
     assert gpu.used_bytes() == before
     assert same(gpu, INITIALIZERS[0]((99,), device="cuda"), INITIALIZERS[0]((99,), device="cpu"))
+
+
+def test_out_of_memory_without_a_pool(gpu: Rig) -> None:
+    """CuPy's raw allocator says it in another way."""
+    gpu.needs_hardware("CuPy's allocators")
+    size = gpu.too_many() // 4
+    with gpu.cupy.cuda.using_allocator(None), pytest.raises(MemoryError, match=rf"{4 * size} bytes on cuda:0"):
+        INITIALIZERS[0]((size,), device="cuda")
 
 
 @pytest.mark.parametrize("kind", ["int32", "int64"])
@@ -233,6 +245,7 @@ def test_bad_ids_on_the_gpu(kind: str, gpu: Rig) -> None:
             with pytest.raises(IndexError, match=rf"^rows\[{place}\]={wrong} is not a row of a tensor with 1000 rows"):
                 init.fill(out, shape=(1000, 3), rows=given)
         del given
+        gc.collect()
         assert gpu.used_bytes() == before
     assert (gpu.host(out).view(np.uint8) == POISON).all()
 
