@@ -132,7 +132,7 @@ timings() {
     return $status
 }
 
-kernels() { python -m benchmarks.gpu_prepare && tail -n 2 "$out/machine.txt" | grep kernels >said-kernels; }
+kernels() { python -m benchmarks.gpu_prepare; local status=$?; tail -n 30 "$out/machine.txt" | grep "kernels for" >said-kernels; return $status; }
 
 # A step runs in a shell of its own, so that `timeout` can end it.
 export PYTHON SECONDS_IN_ALL root out work

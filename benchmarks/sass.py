@@ -35,6 +35,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.pairs import RESULTS, machine
 from gpuinit import dtypes
+from gpuinit.backends.cuda import dense
 from gpuinit.distributions import Distribution, Normal, TruncatedNormal, Uniform
 from gpuinit.kernels import cuda_build, cuda_source
 from gpuinit.kernels.quantiles import CENTRAL_DEPTH
@@ -42,17 +43,21 @@ from gpuinit.kernels.quantiles import CENTRAL_DEPTH
 ARCHITECTURES = (80, 90, 100, 120)
 WARP, END = 32, -1
 
-LAWS: dict[str, tuple[Distribution, bool]] = {
-    "uniform": (Uniform(-1.0, 1.0), True),
-    "truncated +-2": (TruncatedNormal(0.0, 1.0), True),
-    "normal": (Normal(0.0, 1.0), False),
-    "truncated at -1": (TruncatedNormal(0.0, 1.0, -1.0, math.inf), True),
+LAWS: dict[str, Distribution] = {
+    "uniform": Uniform(0.3, 0.6),
+    "uniform on +-a": Uniform(-0.05, 0.05),
+    "truncated +-2": TruncatedNormal(0.0, 0.05),
+    "truncated +-2 about 1": TruncatedNormal(1.0, 0.05),
+    "normal": Normal(0.0, 1.0),
+    "truncated at -1": TruncatedNormal(0.0, 1.0, -1.0, math.inf),
 }
-"""Each law, and whether its kernel clamps."""
+"""Each law; the first and the fourth need the general clamp, the second and third the symmetric one, the normal none."""
 
 CASES: dict[tuple[str, str], tuple[int | None, int | None]] = {
     ("float32", "uniform"): (60, 55),
+    ("float32", "uniform on +-a"): (60, 55),
     ("float32", "truncated +-2"): (150, 140),
+    ("float32", "truncated +-2 about 1"): (None, None),
     ("float32", "normal"): (190, 170),
     ("bfloat16", "uniform"): (120, None),
     ("bfloat16", "truncated +-2"): (310, None),
@@ -207,8 +212,8 @@ def resources(log: str) -> dict[str, int]:
 
 def row(dtype: str, law: str, architecture: int) -> dict[str, Any]:
     """All figures of the production kernel of a case, with the quantile that the law's sampler names."""
-    distribution, bounded = LAWS[law]
-    name, _ = cuda_source.dense_kernel(distribution.sampler(dtypes.canonical(dtype)).quantile, dtype, bounded, False)
+    distribution = LAWS[law]
+    name, _ = dense.kernel(distribution.sampler(dtypes.canonical(dtype)))
     image, log = cuda_build.compile_source(name, architecture, "--ptxas-options=-v")
     vectors, _, central, expected = count(disassembled(image), tail_probability(distribution))
     floor, aim = CASES[dtype, law] if architecture == 90 else (None, None)

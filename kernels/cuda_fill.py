@@ -54,11 +54,12 @@ def fill_part(quantile: str, storage: str, ids: str) -> tuple[Callable[..., Any]
     per_shift = np.uint64(1 if wide_words else 2)
     group = per * size
     one, two = np.uint64(1), np.uint64(2)
+    tailed = quantile in quantiles.TAILED
 
     def value(word: Any, scale: Any, location: Any, low: Any, high: Any, c: Any, k: Any) -> Any:
         depth = depth_of(word, c, k)
         x = central(word, depth, c, k)
-        if depth > c[5]:
+        if tailed and depth > c[5]:
             x = tail(word, depth, c, k)
         return stored(round_to(clamp(fma(x, scale, location), low, high)))
 

@@ -90,8 +90,8 @@ def dense_kernel(quantile: str, storage: str, bounds: str, shifted: bool) -> tup
 
     `bounds` is one of BOUNDS; `shifted`: whether a vector's first element is not a counter's first word.
     """
-    counters = 1 if storage in ("float32", "float64") else 2 if "16" in storage else 4
-    unroll = max(1, UNROLL[quantile] // counters)
+    weight = {"float32": 1, "float64": 2, "bfloat16": 2, "float16": 2}.get(storage, 4)  # counters of a vector, or as dear
+    unroll = max(1, UNROLL[quantile] // weight)
     flag = "true" if shifted else "false"
     return f"dense_fill<{QUANTILES[quantile]}, {STORAGE[storage]}, {bounds}, {flag}, {unroll}>", unroll
 

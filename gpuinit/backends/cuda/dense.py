@@ -20,7 +20,7 @@ from gpuinit.kernels.primitives import fma
 from gpuinit.key import Key
 from gpuinit.sampler import Sampler
 
-__all__ = ["MOST_VECTORS", "covers", "launches"]
+__all__ = ["MOST_VECTORS", "covers", "kernel", "launches"]
 
 VECTOR = 16
 MOST_VECTORS = 2**30
@@ -60,6 +60,12 @@ def launches(sampler: Sampler, key: Key, start: int, count: int, address: int, p
         start = stop
 
 
+def kernel(sampler: Sampler, shifted: bool = False) -> tuple[str, int]:
+    """The kernel that a sampler's elements are drawn by, and the vectors of a thread; see `cuda_source.dense_kernel`."""
+    plan = _plan(sampler)
+    return cuda_source.dense_kernel(sampler.quantile, plan.storage, plan.bounds, shifted)
+
+
 class _Plan:
     """What a sampler's launches share."""
 
@@ -97,7 +103,7 @@ def _launch(plan: _Plan, sampler: Sampler, key: Key, start: int, count: int, add
     counter, shift = divmod(first, plan.per_counter)
     size = head + count
     vectors = -(-size // plan.elements)
-    name, unroll = cuda_source.dense_kernel(sampler.quantile, plan.storage, plan.bounds, shift != 0)
+    name, unroll = kernel(sampler, shift != 0)
     tile = cuda_source.THREADS * unroll
     inside = 1 if head else 0
     tiles = max(size // plan.elements - inside, 0) // tile
