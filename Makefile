@@ -4,22 +4,22 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup setup-bench demo test test-thorough lint format bench accuracy clean
+.PHONY: help setup setup-bench demo test test-thorough lint format bench accuracy sass clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
 
-setup: $(VENV)/.installed       ## the virtual environment with gpuinit, editable, and the test tools
+setup: $(VENV)/.installed       ## the virtual environment with gpuinit, editable, the test tools and the CUDA packages
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --editable '.[test,proof]'
 	@touch $@
 
 setup-bench: $(VENV)/.bench     ## the same with the peers that the benchmarks measure (torch 2.13)
 
 $(VENV)/.bench: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --editable '.[test,bench]'
+	$(BIN)/python -m pip install --quiet --editable '.[test,proof,bench]'
 	@touch $@
 
 demo: setup      ## make the 26 embedding tables of MLPerf's DLRM-DCNv2 (200,000 rows at most) in out/demo
@@ -48,6 +48,9 @@ bench: setup-bench              ## the CPU benchmarks beside torch and NumPy, as
 
 accuracy: setup  ## the float32 quantile at all 2^32 words
 	$(BIN)/python benchmarks/accuracy.py
+
+sass: setup      ## the CUDA kernels' instructions per 16 bytes, no GPU needed; writes benchmarks/results/sass.json and .md
+	$(BIN)/python -m benchmarks.sass
 
 clean:           ## remove what the targets made
 	rm -rf $(VENV) out build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

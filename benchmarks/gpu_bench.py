@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 import gpuinit
+from benchmarks import gpu_table
 from benchmarks.gpu_clock import case, machine, reason
 from benchmarks.gpu_peers import Peer, peers, small_peers
 from gpuinit import dtypes
@@ -38,10 +39,6 @@ LAWS = {
     "normal": gpuinit.RandomNormal(0.0, 1.0, seed=1),
 }
 DTYPES = ("float32", "bfloat16")
-PROMISED = {"uniform": 90, "truncated": 90, "normal": 80}
-"""Per cent of memset in float32."""
-PROMISED_FROM = 2**26
-"""Elements from which the promise is looked at: below, launching takes longer than filling."""
 LARGE = 2**32 + 2**20
 NO_GPU = 77
 
@@ -102,7 +99,7 @@ class Bench:
             return {"reason": lacking}
         out = self.array(elements, dtype)
         row = case(name, out, lambda: init.fill(out), self.seconds, () if alone else peers(law, dtype, elements))
-        return {**row, **promise(law, dtype, row)}
+        return {**row, **gpu_table.promise(law, dtype, row)}
 
     def attempt(self, name: str, work: Callable[[], dict[str, Any]], wrong: str = "") -> dict[str, Any]:
         """A case's row, or why there is none."""
@@ -207,18 +204,6 @@ class Bench:
         return {"tensor": int(made.nbytes), "taken": int(taken), "beside the tensor": int(taken - made.nbytes)}
 
 
-def promise(law: str, dtype: str, row: dict[str, Any]) -> dict[str, Any]:
-    """Whether a row keeps what is promised: per cent of memset in float32, and faster than each peer."""
-    if row["elements"] < PROMISED_FROM:
-        return {}
-    found: dict[str, Any] = {}
-    if dtype == "float32":
-        found["memset promise"] = {"per cent": PROMISED[law], "met": row["per cent of memset"] >= PROMISED[law]}
-    if row["ratios"]:
-        found["faster than each peer"] = min(row["ratios"].values()) > 1
-    return found
-
-
 def run(quick: bool) -> dict[str, Any]:
     """All figures."""
     bench = Bench(quick)
@@ -243,8 +228,6 @@ def main() -> int:
     results = run(options.quick)
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n")
-    from benchmarks import gpu_table
-
     print("\n".join(gpu_table.lines(results)), flush=True)
     if options.picture:
         try:

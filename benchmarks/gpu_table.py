@@ -8,7 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["lines", "picture"]
+__all__ = ["lines", "picture", "promise"]
+
+PROMISED = {"uniform": 90, "truncated": 90, "normal": 80}
+"""Per cent of memset in float32."""
+PROMISED_FROM = 2**26
+"""Elements from which the promise is looked at: below, launching takes longer than filling."""
 
 PEERS = ("torch", "jax", "cupy.random", "cupy Generator")
 COLORS = {
@@ -19,6 +24,18 @@ COLORS = {
     "cupy Generator": ("#56B4E9", ".."),
 }
 """Okabe and Ito's colours, told apart without colour by their hatching too."""
+
+
+def promise(law: str, dtype: str, row: dict[str, Any]) -> dict[str, Any]:
+    """Whether a row keeps what is promised: per cent of memset in float32, and faster than each peer."""
+    if row["elements"] < PROMISED_FROM:
+        return {}
+    found: dict[str, Any] = {}
+    if dtype == "float32":
+        found["memset promise"] = {"per cent": PROMISED[law], "met": row["per cent of memset"] >= PROMISED[law]}
+    if row["ratios"]:
+        found["faster than each peer"] = min(row["ratios"].values()) > 1
+    return found
 
 
 def lines(results: dict[str, Any]) -> Iterator[str]:

@@ -54,16 +54,11 @@ LAWS: dict[str, Distribution] = {
 """Each law; the first and the fourth need the general clamp, the second and third the symmetric one, the normal none."""
 
 CASES: dict[tuple[str, str], tuple[int | None, int | None]] = {
-    ("float32", "uniform"): (60, 55),
-    ("float32", "uniform on +-a"): (60, 55),
-    ("float32", "truncated +-2"): (150, 140),
-    ("float32", "truncated +-2 about 1"): (None, None),
-    ("float32", "normal"): (190, 170),
-    ("bfloat16", "uniform"): (120, None),
-    ("bfloat16", "truncated +-2"): (310, None),
-    ("bfloat16", "normal"): (380, None),
+    **{("float32", law): (60, 55) for law in ("uniform", "uniform on +-a")},
+    **{("float32", "truncated +-2"): (150, 140), ("float32", "normal"): (190, 170)},
+    **{("bfloat16", law): (floor, None) for law, floor in (("uniform", 120), ("truncated +-2", 310), ("normal", 380))},
     **{(dtype, "normal"): (None, None) for dtype in ("float16", "float8_e4m3fn", "float64")},
-    ("float32", "truncated at -1"): (None, None),
+    **{("float32", law): (None, None) for law in ("truncated +-2 about 1", "truncated at -1")},
 }
 """Kernels by dtype and law, with the instructions per 16 bytes on sm_90: the floor, not to be exceeded, and the aim."""
 

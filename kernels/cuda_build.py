@@ -12,7 +12,8 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,24 +75,50 @@ def compile_numba(function: Callable[..., Any], signature: Any, architecture: in
     from numba import cuda
 
     nearest = max(known for known in ARCHITECTURES if known <= architecture)
-    ptx, _ = cuda.compile_ptx(function, signature, cc=divmod(nearest, 10), device=False)
+    with _device_of(divmod(nearest, 10)):
+        ptx, _ = cuda.compile_ptx(function, signature, cc=divmod(nearest, 10), device=False)
     return _linked(ptx, architecture), ptx
 
 
+_compiling = threading.Lock()
+
+
+@contextlib.contextmanager
+def _device_of(capability: tuple[int, int]) -> Iterator[None]:
+    """While the block runs, Numba compiles the functions that a kernel calls for this capability.
+
+    It would ask for the current GPU: which may not be there, or be another.
+    """
+    from numba.cuda import dispatcher
+
+    class Device:
+        compute_capability = capability
+
+    with _compiling:
+        before = dispatcher.get_current_device
+        dispatcher.get_current_device = Device
+        try:
+            yield
+        finally:
+            dispatcher.get_current_device = before
+
+
 def _linked(ptx: str, architecture: int) -> bytes:
+    """The PTX as a cubin; as it is where nvJitLink is missing or older than the GPU, since the driver may know better."""
     text = ptx.encode()
     try:
         from cuda.bindings import nvjitlink
-    except ImportError:
+
+        linker = nvjitlink.create(1, [f"-arch=sm_{architecture}"])
+    except (ImportError, RuntimeError):  # its library is loaded at the first call
         return _text(ptx)
-    linker = nvjitlink.create(1, [f"-arch=sm_{architecture}"])
     try:
         nvjitlink.add_data(linker, nvjitlink.InputType.PTX, text, len(text), "gpuinit")
         nvjitlink.complete(linker)
         cubin = bytearray(nvjitlink.get_linked_cubin_size(linker))
         nvjitlink.get_linked_cubin(linker, cubin)
         return bytes(cubin)
-    except nvjitlink.nvJitLinkError:  # a linker that is older than the GPU: the driver may know better
+    except nvjitlink.nvJitLinkError:
         return _text(ptx)
     finally:
         nvjitlink.destroy(linker)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,8 @@ import pytest
 from gpuinit.backends import compiled, specification
 from gpuinit.distributions import Distribution, Normal, TruncatedNormal, Uniform
 from gpuinit.region import Region
+
+os.environ["GPUINIT_DEVICE"] = "cpu"  # what tests mean by no device, wherever they run
 
 POISON = 0xCA
 """The byte that outputs are filled with first, so that an element never written shows."""

@@ -166,6 +166,21 @@ def test_ids_out_of_range_are_named_before_anything_is_written(gpu: Any, ids: An
     assert (on_host(out).view(np.uint8) == POISON).all()
 
 
+def test_ids_of_another_owner_are_copied_before_they_are_looked_at(gpu: Any) -> None:
+    """Their owner may free them as soon as the call returns, while the fill still reads."""
+
+    class Foreign:
+        def __init__(self, held: Any) -> None:
+            self.held = held
+            data = (held.data.ptr, False)
+            self.__cuda_array_interface__ = {"shape": held.shape, "typestr": held.dtype.str, "data": data, "version": 2}
+
+    init, ids = gpuinit.RandomNormal(seed=KEY), ids_on_gpu(gpu, [5, 3])
+    assert same(init((9, 33), "float32", rows=Foreign(ids)), init((9, 33), "float32", rows=[5, 3], device="cpu"))
+    assert [launch.kernel[0] for launch in gpu.launched] == ["copy", "rows", "fill"]
+    assert int(gpu.launched[-1].arguments[14]) != ids.data.ptr
+
+
 def test_ids_of_other_kinds_are_refused(gpu: Any) -> None:
     init = gpuinit.RandomNormal(seed=1)
     with pytest.raises(TypeError, match="rows has dtype float32: row ids on a GPU must be int32 or int64"):

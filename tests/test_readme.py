@@ -43,9 +43,9 @@ def of(language: str) -> list[Block]:
 
 
 def commands() -> list[list[str]]:
-    """The `gpuinit` commands of the README, continued lines joined."""
+    """The `gpuinit create` commands of the README, continued lines joined."""
     lines = "\n".join(block.code for block in of("sh")).replace("\\\n", " ").splitlines()
-    return [shlex.split(line) for line in lines if line.startswith("gpuinit ")]
+    return [shlex.split(line) for line in lines if line.startswith("gpuinit create ")]
 
 
 def smaller(command: list[str]) -> list[str]:
@@ -94,6 +94,11 @@ def test_the_readme_has_what_is_tested_here() -> None:
     assert len(of("python")) >= 7
     assert len(commands()) >= 4
     assert len(of("toml")) == 1
+
+
+def test_every_command_is_known() -> None:
+    lines = "\n".join(block.code for block in of("sh")).splitlines()
+    assert {line.split()[1] for line in lines if line.startswith("gpuinit ")} == {"create", "doctor"}
 
 
 def test_commands_write_their_files(ran: list[tuple[list[str], str]], folder: Path) -> None:

@@ -1,1 +1,1 @@
-"""Tests that need a GPU, by `pytest -m gpu tests/gpu`; CONTRIBUTING.md says how they are rehearsed without one."""
+"""Tests that need a GPU, by `pytest -m gpu tests/gpu`; with GPUINIT_REHEARSE=1 they run without one, see rehearsal.py."""

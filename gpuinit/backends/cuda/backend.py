@@ -99,7 +99,8 @@ class CUDA:
                 raise ValueError(f"rows lies on cuda:{ids.device}, and the tensor on {self.device}: they must be on one device")
             if not ids.size:
                 return ids
-            ids = structures.contiguous(self._driver, self._processors, ids)
+            if ids.foreign or not ids.c_contiguous:  # its owner may free or change it while the fill still reads
+                ids = structures.copied(self._driver, self._processors, ids)
             self._check_range(ids, length)
             return ids
 

@@ -63,7 +63,8 @@ def launches(sampler: Sampler, key: Key, start: int, count: int, address: int, p
 def kernel(sampler: Sampler, shifted: bool = False) -> tuple[str, int]:
     """The kernel that a sampler's elements are drawn by, and the vectors of a thread; see `cuda_source.dense_kernel`."""
     plan = _plan(sampler)
-    return cuda_source.dense_kernel(sampler.quantile, plan.storage, plan.bounds, shifted)
+    found: tuple[str, int] = cuda_source.dense_kernel(sampler.quantile, plan.storage, plan.bounds, shifted)
+    return found
 
 
 class _Plan:

@@ -14,6 +14,9 @@ from gpuinit.backends.cuda.launch import Launch
 
 __all__ = ["Driver"]
 
+_NO_MEMORY = 2
+"""cudaErrorMemoryAllocation."""
+
 
 class Driver:
     """CuPy as the backend uses it: current device and stream are CuPy's, memory comes from its allocator.
@@ -49,7 +52,12 @@ class Driver:
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
         """An uninitialized array on the current device, from CuPy's current allocator; MemoryError if there is no room."""
-        return self._cupy.ndarray(shape, dtype)
+        try:
+            return self._cupy.ndarray(shape, dtype)
+        except self._cupy.cuda.runtime.CUDARuntimeError as error:  # what an allocation without a pool raises
+            if error.status != _NO_MEMORY:
+                raise
+            raise MemoryError(str(error)) from None
 
     def free_bytes(self) -> tuple[int, int]:
         """How many bytes the current device has left, those that CuPy's pool holds unused among them, and in all."""
@@ -61,14 +69,14 @@ class Driver:
         if isinstance(value, DeviceArray):
             return value
         array = view(value, self.stream(), self.device_of, name)
-        if array.stream is not None and array.stream > 2:
+        if array.stream not in (None, self.stream()):
             self.wait_for(array.stream)
         return array
 
     def upload(self, array: np.ndarray[Any, Any]) -> Any:
         """A copy of an array's bytes on the current device, ordered by the current stream."""
         plain = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-        held = self._cupy.ndarray(plain.shape, np.uint8)
+        held = self.empty(plain.shape, plain.dtype)
         held.set(plain)
         return held
 

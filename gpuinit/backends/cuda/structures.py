@@ -24,7 +24,7 @@ from gpuinit.key import Key
 from gpuinit.region import Region
 from gpuinit.structures import Constant, Diagonal, Structure
 
-__all__ = ["contiguous", "uploaded", "write"]
+__all__ = ["copied", "uploaded", "write"]
 
 
 def write(driver: Driver, processors: int, out: DeviceArray, structure: Structure, region: Region, key: Key | None) -> None:
@@ -50,10 +50,8 @@ def uploaded(driver: Driver, array: np.ndarray[Any, Any], device: int) -> Device
     return DeviceArray(address, array.shape, packed(array.shape, array.itemsize), array.dtype, device, keep=held)
 
 
-def contiguous(driver: Driver, processors: int, array: DeviceArray) -> DeviceArray:
-    """The array as it is if it is C-contiguous, else a copy that is."""
-    if array.c_contiguous:
-        return array
+def copied(driver: Driver, processors: int, array: DeviceArray) -> DeviceArray:
+    """A C-contiguous copy of an array on the current device."""
     held = driver.empty(array.shape, array.dtype)
     made = driver.view(held, "array")
     _copy(driver, processors, made, array.address, array.strides, None)
