@@ -110,6 +110,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Any:
     driver = HostDriver()
     backend = CUDA(0, driver)  # type: ignore[arg-type]
     device = probe.Device(0, "host", 90, 2000, 3)
+    monkeypatch.delenv("GPUINIT_DEVICE")
     monkeypatch.setattr(probe, "status", lambda: probe.Status(True, devices=(device,)))
     monkeypatch.setattr(devices, "backend", lambda number: backend)
     monkeypatch.setattr(devices, "owner", lambda array: backend)

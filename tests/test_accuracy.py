@@ -234,7 +234,7 @@ def test_symmetric_refuses_lost_coefficient(table: str, monkeypatch: pytest.Monk
 
 def test_symmetric_refuses_lost_tail_coefficient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wrong: the tail's polynomial without its highest power. Only the rarest words show it."""
-    monkeypatch.setattr(quantiles, "_TAIL32", quantiles._TAIL32[1:])
+    monkeypatch.setattr(quantiles, "TAIL32", quantiles.TAIL32[1:])
     assert worst_symmetric(INFINITY) > ULPS
 
 
@@ -259,13 +259,13 @@ def test_shallow_up_to_its_bound() -> None:
         assert standard_sampler(dtype, -2.0, math.nextafter(2.0, 0.0)).quantile == "interval"
 
 
-@pytest.mark.parametrize("lost", ["_SHALLOW32", "negative_log"])
+@pytest.mark.parametrize("lost", ["SHALLOW32", "negative_log"])
 def test_shallow_refuses_lost_coefficient(lost: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wrong: a polynomial without its highest power."""
     if lost == "negative_log":
         with_format(monkeypatch, negative_log=quantiles.FLOAT32.negative_log[1:])
     else:
-        monkeypatch.setattr(quantiles, lost, quantiles._SHALLOW32[1:])
+        monkeypatch.setattr(quantiles, lost, quantiles.SHALLOW32[1:])
     assert max(worst_symmetric(bound) for bound in (2.0, *UNLUCKY)) > ULPS
 
 
@@ -275,7 +275,7 @@ def test_shallow_refuses_square_of_rounded_x(monkeypatch: pytest.MonkeyPatch) ->
     def from_square(word: Array, depth: Any, c: Any, k: Any) -> Array:
         f = quantiles.FLOAT32
         x = quantiles.fma(quantiles.to_float(word ^ f.sign), c[0], c[2])
-        return x * quantiles.polynomial(quantiles._SHALLOW32, quantiles.negative_log(quantiles.fma(-x, x, f.one)))
+        return x * quantiles.polynomial(quantiles.SHALLOW32, quantiles.negative_log(quantiles.fma(-x, x, f.one)))
 
     with_part(monkeypatch, "shallow", 1, from_square)
     assert worst_symmetric(2.0) > 6

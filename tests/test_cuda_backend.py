@@ -25,7 +25,6 @@ def status(**found: Any) -> probe.Status:
 
 
 def test_the_default_device_is_the_gpu_if_there_is_one(gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("GPUINIT_DEVICE", raising=False)
     assert gpuinit.default_device() == "cuda:0"
     assert isinstance(INIT((3,)), cupy.ndarray)
     monkeypatch.setenv("GPUINIT_DEVICE", "cpu")
