@@ -12,7 +12,7 @@ from gpuinit.backends.cuda import dense, parts, structures
 from gpuinit.backends.cuda.arrays import DeviceArray, is_on_gpu, packed
 from gpuinit.backends.cuda.driver import Driver
 from gpuinit.backends.cuda.geometry import around
-from gpuinit.backends.layout import layout
+from gpuinit.backends.layout import Layout, layout
 from gpuinit.key import Key
 from gpuinit.region import Region, checked_rows
 from gpuinit.sampler import Sampler
@@ -61,7 +61,10 @@ class CUDA:
         real = dtypes.component(sampler.dtype)
         parts_of_element = sampler.dtype.itemsize // real.itemsize
         strides = array.strides if parts_of_element == 1 else (*array.strides, real.itemsize)
-        where = layout(region.components(parts_of_element), strides)
+        if region.whole and array.c_contiguous:
+            where = Layout(0, array.size * parts_of_element, real.itemsize, ())
+        else:
+            where = layout(region.components(parts_of_element), strides)
         if not where.axes and where.stride in (real.itemsize, 0) and dense.covers(sampler):
             launches = dense.launches(sampler, key, where.base, where.length, array.address, self._processors)
         else:

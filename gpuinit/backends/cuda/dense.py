@@ -7,6 +7,7 @@ host's compiler in a test.
 from __future__ import annotations
 
 import functools
+import struct
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,6 +31,7 @@ BLOCKS_PER_PROCESSOR = 16
 _SMALLEST_SCALE = 2.0**-60
 
 
+@functools.lru_cache(maxsize=1024)
 def covers(sampler: Sampler) -> bool:
     """Whether the dense kernels give the sampler's very bits.
 
@@ -112,19 +114,25 @@ def _launch(plan: _Plan, sampler: Sampler, key: Key, start: int, count: int, add
     edges = vectors - tiles * tile
     blocks = min(tiles, max(processors * BLOCKS_PER_PROCESSOR, -(-tiles // TILES_PER_BLOCK)))
     blocks = max(blocks, min(-(-edges // cuda_source.THREADS), processors * BLOCKS_PER_PROCESSOR))
+    place = (address - head * plan.itemsize, size, vectors, inside, end, head, shift, counter % 2**32)
+    constant = _constant_bytes(sampler, key, start // plan.per_counter >> 32, plan.paired and first % 2 == 1)
+    dense = np.frombuffer(bytearray(_PLACE.pack(*place) + constant), plan.structure)
+    return Launch(name, (blocks, 1), (cuda_source.THREADS, 1), (dense.reshape(()),))
+
+
+_PLACE = struct.Struct("=QQ6I")
+"""The members of `Dense` before `stream`."""
+
+
+@functools.lru_cache(maxsize=1024)
+def _constant_bytes(sampler: Sampler, key: Key, high: int, odd_first: bool) -> bytes:
+    """The members of `Dense` from `stream` on, which do not depend on where a fill begins and how long it is."""
+    plan = _plan(sampler)
     dense = np.zeros((), plan.structure)
-    dense["out"] = address - head * plan.itemsize
-    dense["size"] = size
-    dense["vectors"] = vectors
-    dense["first"] = inside
-    dense["end"] = end
-    dense["head"] = head
-    dense["shift"] = shift
-    dense["counter"] = counter % 2**32
-    dense["first_rounds"], dense["keys"] = constants(key.seed, key.stream, start // plan.per_counter >> 32)
-    dense["reals"] = plan.reals(sampler, plan.paired and first % 2 == 1)
+    dense["first_rounds"], dense["keys"] = constants(key.seed, key.stream, high)
+    dense["reals"] = plan.reals(sampler, odd_first)
     dense["integers"] = (*sampler.integers, plan.fraction)
-    return Launch(name, (blocks, 1), (cuda_source.THREADS, 1), (dense,))
+    return dense.tobytes()[_PLACE.size :]
 
 
 @functools.cache

@@ -93,8 +93,8 @@ class Driver:
     def wait_for(self, stream: int) -> None:
         """Let the current stream wait for what another has been given so far."""
         event = self._cupy.cuda.Event(disable_timing=True)
-        event.record(self._cupy.cuda.ExternalStream(stream))
-        self._cupy.cuda.get_current_stream().wait_event(event)
+        self._cupy.cuda.runtime.eventRecord(event.ptr, stream)
+        self._cupy.cuda.runtime.streamWaitEvent(self.stream(), event.ptr)
 
     def synchronize(self) -> None:
         """Wait until the current stream has done all that it was given."""
