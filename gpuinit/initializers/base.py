@@ -69,15 +69,17 @@ class Initializer:
             block: a tuple of slices of the logical tensor, 0 <= start <= stop <= dimension, step 1; missing ones are
                 full.
             rows: 1-D integer array of row ids, any order, repeats allowed; it picks axis 0, where `block` must then be
-                full.
+                full. For a GPU it may lie there, int32 or int64.
 
         Returns:
-            A new array of the part's shape: C-contiguous and 64-byte aligned. A random tensor's bits are those of the
-            same part of the whole, on every backend.
+            A new array of the part's shape: NumPy's on the CPU, CuPy's on a GPU, filled on CuPy's current stream;
+            C-contiguous and 64-byte aligned. A random tensor's bits are those of the same part of the whole, on every
+            backend.
 
         Raises:
             TypeError, ValueError: an argument is wrong; the message names it, its value and what would be right.
-            IndexError: a row id is out of range.
+            IndexError: a row id is out of range. DeviceError: the device cannot be used; the message says why.
+            MemoryError: there is no room; the message says how many bytes were asked for and are free.
         """
         logical = checked_shape(shape)
         kind = dtypes.canonical(dtype)
@@ -92,7 +94,8 @@ class Initializer:
         """Write the tensor, or the part of it that `block` and `rows` name, into an existing array.
 
         Args:
-            out: a writable NumPy array, contiguous or strided, of the part's shape; its dtype is the element type.
+            out: a writable array, contiguous or strided, of the part's shape; its dtype is the element type. NumPy's,
+                CuPy's, or any on a GPU with __dlpack__ or __cuda_array_interface__: it is filled where it lies.
             shape: the logical tensor's dimensions; None means those of `out`. Required with `block` or `rows`.
             block, rows: as in a call.
 
