@@ -18,7 +18,10 @@ struct Format<float> {
     static DEVICE float negative_log_polynomial(float s) { return horner(s, F32_NEGATIVE_LOG); }
     static DEVICE float central_polynomial(float depth) { return horner(depth - F32_CENTER, F32_CENTRAL); }
     static DEVICE float tail_polynomial(float depth) { return horner(depth - F32_TAIL_START, F32_TAIL); }
+    static constexpr u32 SHALLOW_ORIGIN = F32_SHALLOW_ORIGIN;
     static DEVICE float shallow_polynomial(float depth) { return horner(depth, F32_SHALLOW); }
+    static DEVICE float shallow_half(float u) { return horner(u, F32_SHALLOW_HALF); }
+    static DEVICE float short_log_polynomial(float s) { return horner(s, F32_SHORT_LOG); }
     static DEVICE float mills_polynomial(float s) { return horner(s, F32_MILLS); }
     static DEVICE float exponential_polynomial(float g) { return horner(g, F32_EXPONENTIAL); }
 };

@@ -14,12 +14,17 @@ struct Law {
     DEVICE Real limit() const { return c[5]; }
 };
 
+// The fraction of y > 0 about its middle, in [-0.5, 0.5).
+template <class Real>
+DEVICE Real fraction_of(Real y, const Law<Real>& law) {
+    return unbits((bits(y) & law.fraction) | Format<Real>::ONE_BITS) - static_cast<Real>(1.5);
+}
+
 // -log(y) for normal y > 0.
 template <class Real>
 DEVICE Real negative_log(Real y, const Law<Real>& law) {
     typedef Format<Real> F;
-    const Real fraction = unbits((bits(y) & law.fraction) | F::ONE_BITS) - static_cast<Real>(1.5);
-    return fused(to_float(F::ONE_BITS - bits(y)), F::log_unit(), F::negative_log_polynomial(fraction));
+    return fused(to_float(F::ONE_BITS - bits(y)), F::log_unit(), F::negative_log_polynomial(fraction_of(y, law)));
 }
 
 template <class Real>
@@ -96,22 +101,22 @@ struct Symmetric {
     }
 };
 
-// Normal truncated at +-bound for a bound so small that a shorter polynomial serves, and no value is in the tail.
+// Normal truncated at +-2: shorter polynomials, no value in the tail, all constants fixed.
 struct Shallow {
     static constexpr bool HAS_TAIL = false;
 
     template <class Real, class Word>
-    static DEVICE Real x(Word word, const Law<Real>& law) {
-        return fused(to_float(word ^ Format<Real>::SIGN), law.c[0], law.c[2]);
+    static DEVICE Real depth(Word, const Law<Real>&) {
+        return static_cast<Real>(1);
     }
-    template <class Real, class Word>
-    static DEVICE Real depth(Word word, const Law<Real>& law) {
-        const Real p = fused(magnitude(to_float(word)), law.c[0], law.c[1]);
-        return negative_log(fused(p, magnitude(x(word, law)), p), law);
-    }
-    template <class Real, class Word>
-    static DEVICE Real central(Word word, Real depth, const Law<Real>& law) {
-        return x(word, law) * Format<Real>::shallow_polynomial(depth);
+    template <class Word>
+    static DEVICE float central(Word word, float, const Law<float>& law) {
+        typedef Format<float> F;
+        const float t = fused(to_float(word), 0x1p-31f, 0x1p-32f);
+        const float half = F::shallow_half(magnitude(to_float(word ^ F::SIGN)));
+        const float y = fused(-half, half, half);
+        const float linear = to_float(F::SHALLOW_ORIGIN - bits(y));
+        return t * F::shallow_polynomial(fused(linear, F::log_unit(), F::short_log_polynomial(fraction_of(y, law))));
     }
 };
 
