@@ -56,7 +56,7 @@ def true_value(m: Any, step: Any, outside: Any) -> Any:
 def measured(quantile: str) -> Any:
     """The compiled measurement of a quantile."""
     depth_of, central, tail = quantiles.QUANTILES[quantile, 32]
-    ascending = quantile == "shallow"  # words go from the lower end to the upper one
+    ascending = quantile == "shallow"  # in each half of the words; else they go from each end to the middle
 
     @njit(nogil=True)
     def measure(first: Any, last: Any, every: Any, c: Any, k: Any, step: Any, outside: Any) -> Any:
@@ -66,7 +66,7 @@ def measured(quantile: str) -> Any:
             word = np.uint32(index)
             depth = depth_of(word, c, k)
             z = central(word, depth, c, k) if depth <= c[5] else tail(word, depth, c, k)
-            above = (index >> 31 != 0) == ascending
+            above = index >> 31 == 0
             m = index & 0x7FFFFFFF
             true = true_value(np.float64(m ^ 0x7FFFFFFF if ascending and above else m), step, outside)
             ulp = unbits(both(bits(true), EXPONENT)) * 2.0**-23

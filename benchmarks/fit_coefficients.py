@@ -13,8 +13,11 @@ Formulas (fma = one rounding; neglog(y) = fma(float(bits(1) - bits(y)), LN2_ULP,
   m = low bits of the word, n = ~m, p2 = fma(m, a1, a0) = 2p, x = fma(n, a1, b0) = 1 - 2p,
   y = fma(p2, x, p2) = 4p(1-p), w = neglog(y), z = x * P(w) with P a polynomial in w (CENTRAL32),
   w - 6.25 (TAIL32) or w - 3.125 (CENTRAL64).
-  SHALLOW32 is a P for |z| <= 2.03125: v, u = the word less 2^31 and the word, both signed; x = fma(v, a1, b0),
-  p2 = fma(|u|, a1, 1 - B), y = fma(p2, |x|, p2). It is not searched: a plain fit of degree 6 leaves 0.4 ulp.
+  SHALLOW32 is a P for truncation at +-2 alone: v, u = the word and the word less 2^31, both signed;
+  t = fma(v, 2^-31, 2^-32), h = SHALLOW_HALF32(|u|) = (1 - B |t| / sqrt(A)) / 2, y = fma(-h, h, h) = (A - (B t)^2) / (4 A),
+  w = neglog(y) by SHORT_LOG32, counted from y = 1.5 2^-4, z = t * P(w). With A = 1 that y is p (1 - p); A = 1.00336 makes
+  degree 5 nearly as good as degree 6 is for A = 1: the error of degree 5 has a sharp minimum there, where the coefficient of w^6
+  changes sign. Neither table is searched: plain fits leave 0.55 ulp (P) and 0.85 ulp (the logarithm) of the promised 4.
   Tail by Newton from T = -log Q(z): K = 2T - log(2 pi), l = log K, y = K - l + (l + A) / (K + B l + C),
   two steps of s = 1/y, G = s g(s), F = (y - K) + (log y - 2G), y -= F exp(G); z = sqrt(y). What rounding takes from K
   is added to F.
@@ -42,6 +45,7 @@ mp.mp.dps = 40
 F, LD, njit = np.float32, np.longdouble, nb.njit
 LN2_32, LN2_64 = F(math.log(2) * 2.0**-23), math.log(2) * 2.0**-52
 LOG2PI = math.log(2 * math.pi)
+SHALLOW_A, SHALLOW_ORIGIN = mp.mpf("1.00336"), 1.5 * 2.0**-4
 ONE32, ONE64 = np.int32(0x3F800000), np.int64(0x3FF0000000000000)
 CASES = {c: mp.erf(mp.mpf(c) / mp.sqrt(2)) for c in (0.5, 1, 2, 3, 4, 5, math.inf)}  # c -> B
 OUTPUT = Path(__file__).resolve().parents[1] / "kernels" / "coefficients.py"
@@ -77,6 +81,12 @@ def central_ratio(w: Any) -> Any:
     """P(w) = Phi^-1(1-p) / (1-2p) where 4p(1-p) = exp(-w)."""
     x = mp.sqrt(-mp.expm1(-w))
     return quantile(mp.exp(-w) / (2 * (1 + x)), x) / x
+
+
+def shallow_ratio(w: Any) -> Any:
+    """P(w) = z / t where A - (B t)^2 = A exp(-w), for truncation at +-2."""
+    x = mp.sqrt(-SHALLOW_A * mp.expm1(-w))
+    return quantile((1 - x) / 2, x) * CASES[2] / x
 
 
 def neg_log(s: Any) -> Any:
@@ -325,6 +335,16 @@ def search32(t64: Any, log_c: Any, lo: float, hi: float, shift: float, degree: i
     return coefs
 
 
+def fit_shallow() -> tuple[Any, Any, float]:
+    """SHALLOW_HALF32, SHALLOW32 and the relative error of the latter."""
+    slope = CASES[2] / mp.sqrt(SHALLOW_A)
+    half = np.array([F(float((1 - slope) / 2)), F(float(mp.ldexp(slope, -32)))])
+    w = nodes(0, float(-mp.log(1 - slope * slope)), 300)
+    ratio = sampled(shallow_ratio, w)
+    origin = LD(1.5) * np.log(LD(2))  # from y = 1/4 to 1.5 2^-4 the linear part of neglog counts 1.5 log 2
+    return half, *rounded_fit(w - origin, ratio, 1 / ratio, 5, F)
+
+
 def fit_start() -> tuple[Any, float]:
     """(A, B, C) of the Newton start, by relative error of y for z from 3.24 to 1500."""
     T = -np.array([float(mp.log(mp.erfc(z / mp.sqrt(2)) / 2)) for z in np.geomspace(3.24, 1500, 500)])
@@ -363,9 +383,8 @@ def derive() -> str:
     log32, log32_err = rounded_fit(s, fs, np.ones_like(s), 8, F)
     log64, log64_err = rounded_fit(s, fs, np.ones_like(s), 19, np.float64)
     central64, central64_err = rounded_fit(c - LD(3.125), fc, 1 / fc, 23, np.float64)
-    shallow = nodes(0, 2.5)
-    f_shallow = sampled(central_ratio, shallow)
-    shallow32, shallow32_err = rounded_fit(shallow, f_shallow, 1 / f_shallow, 6, F)
+    short32, short32_err = rounded_fit(s, fs, np.ones_like(s), 7, F)
+    half, shallow32, shallow32_err = fit_shallow()
     mills32, mills32_err = rounded_fit(g, fg, g * g, 5, F)
     mills64, mills64_err = rounded_fit(g, fg, g * g, 17, np.float64)
     start, start_err = fit_start()
@@ -382,10 +401,13 @@ def derive() -> str:
         scalar("CENTRAL64_SHIFT", 3.125, "CENTRAL64 is a polynomial in w - CENTRAL64_SHIFT"),
         table("NEG_LOG32", log32, f"(0.5+s) ln2 - log(1.5+s), s in [-0.5, 0.5]; float32; fit error {log32_err:.2e} absolute"),
         table("NEG_LOG64", log64, f"The same, float64; fit error {log64_err:.2e} absolute"),
+        table("SHORT_LOG32", short32, f"The same as NEG_LOG32, for truncation at +-2; fit error {short32_err:.2e} absolute"),
         table("CENTRAL32", central32, "Phi^-1(1-p)/(1-2p) in w = -log 4p(1-p), w in [0, 6.25]; float32"),
-        table("SHALLOW32", shallow32, f"The same, w in [0, 2.5]; float32; fit error {shallow32_err:.1e} relative"),
         table("TAIL32", tail32, "The same ratio in t = w - 6.25, w in (6.25, 21.6]; float32"),
         table("CENTRAL64", central64, f"The same in t = w - 3.125, w in [0, 6.25]; float64; error {central64_err:.1e} relative"),
+        scalar("SHALLOW_ORIGIN", SHALLOW_ORIGIN, "Truncation at +-2: the y from which w counts"),
+        table("SHALLOW_HALF32", half, "h = (1 - B |t| / sqrt A) / 2 in |u| = 2^31 (1 - |t|); float32"),
+        table("SHALLOW32", shallow32, f"z / t in w; float32; fit error {shallow32_err:.1e} relative"),
         table("NEWTON_START", start, "(A, B, C): y0 = K - l + (l + A)/(K + B l + C), l = log K, z >= 3.24; "
               f"float32 values;\n# relative error {start_err:.1e}"),
         table("GMILLS32", mills32, "g(s) with log M(s) = s g(s), Q(z) = phi(z)/z M(1/z^2), s in [0, 0.0945]; float32;\n"

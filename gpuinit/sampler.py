@@ -101,8 +101,8 @@ def truncated_normal(dtype: np.dtype[Any], mean: complex, std: float, lower: flo
         lift = -40 - math.frexp(furthest)[1]
         lower, upper, std = math.ldexp(lower, lift), math.ldexp(upper, lift), std * 2.0**-lift
     if lower == -upper:
-        if upper <= SHALLOW_BOUND and _word_bits(dtype) == 32:
-            return _sampler("shallow", dtype, std, means, tuple(bounds), _shallow(upper))
+        if upper == SHALLOW_BOUND and _word_bits(dtype) == 32:
+            return _sampler("shallow", dtype, std, means, tuple(bounds), _NEVER_DEEP)
         return _sampler("symmetric", dtype, std, means, tuple(bounds), _symmetric(upper, dtype))
     constants, integers = _interval(lower, upper, dtype)
     return _sampler("interval", dtype, std, means, tuple(bounds), constants, integers)
@@ -114,13 +114,6 @@ def _symmetric(bound: float, dtype: np.dtype[Any]) -> tuple[float, ...]:
         mass = central_mass(bound)
         half_step = mass / 2 ** _word_bits(dtype)
         return (float(2 * half_step), float(1 - mass + half_step), float(half_step), 0.0, 0.0, CENTRAL_DEPTH, 0.0)
-
-
-def _shallow(bound: float) -> tuple[float, ...]:
-    """The seven constants of the normal truncated at +-bound <= SHALLOW_BOUND in words of 32 bits."""
-    with localcontext(CONTEXT):
-        mass = central_mass(bound)
-        return (float(mass / 2**31), float(1 - mass), float(mass / 2**32), *_NEVER_DEEP[3:])
 
 
 def _interval(lower: float, upper: float, dtype: np.dtype[Any]) -> tuple[tuple[float, ...], tuple[int, int, int]]:

@@ -78,7 +78,9 @@ def coefficients_header() -> str:
             **{f"START_{place}": value for place, value in enumerate(constants.start)},
         }
         if prefix == "F32":
-            named |= {"SHALLOW": quantiles.SHALLOW32, "TAIL": quantiles.TAIL32, "TAIL_START": quantiles.TAIL_START}
+            named |= {"TAIL": quantiles.TAIL32, "TAIL_START": quantiles.TAIL_START, "SHORT_LOG": quantiles.SHORT_LOG32}
+            named |= {"SHALLOW": quantiles.SHALLOW32, "SHALLOW_HALF": quantiles.SHALLOW_HALF32}
+            lines.append(f"#define {prefix}_SHALLOW_ORIGIN {int(quantiles.SHALLOW_ORIGIN):#x}u")
         for name, value in named.items():
             numbers = value if isinstance(value, tuple) else (value,)
             lines.append(f"#define {prefix}_{name} " + ", ".join(f"{float(number).hex()}{suffix}" for number in numbers))

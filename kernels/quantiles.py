@@ -48,6 +48,9 @@ __all__ = [
     "QUANTILES",
     "SHALLOW32",
     "SHALLOW_BOUND",
+    "SHALLOW_HALF32",
+    "SHALLOW_ORIGIN",
+    "SHORT_LOG32",
     "TAIL32",
     "TAILED",
     "TAIL_START",
@@ -70,8 +73,8 @@ __all__ = [
 LOG_2 = 0.6931471805599453
 CENTRAL_DEPTH = coefficients.CENTRAL_MAX
 """The central polynomial holds up to this depth: tail probability 4.83e-4, 3.3 standard deviations."""
-SHALLOW_BOUND = 2.03125
-"""The shallow quantile serves truncation at +-this and nearer: depth 2.494."""
+SHALLOW_BOUND = 2.0
+"""The shallow quantile serves truncation at +-this, and at nothing else: its constants are those of this bound."""
 NEWTON_STEPS = 2
 _EXPONENTIAL = (1.0, 1.0, 1 / 2, 1 / 6, 1 / 24)
 
@@ -142,6 +145,10 @@ FLOAT64 = _format(
 )
 TAIL32 = _descending(np.float32, coefficients.TAIL32)
 SHALLOW32 = _descending(np.float32, coefficients.SHALLOW32)
+SHALLOW_HALF32 = _descending(np.float32, coefficients.SHALLOW_HALF32)
+SHALLOW_ORIGIN = np.float32(coefficients.SHALLOW_ORIGIN).view(np.uint32)
+_SHALLOW_STEP, _SHALLOW_HALF_STEP = np.float32(2.0**-31), np.float32(2.0**-32)
+SHORT_LOG32 = _descending(np.float32, coefficients.SHORT_LOG32)
 TAIL_START = np.float32(CENTRAL_DEPTH)
 _FORMATS = {"float32": FLOAT32, "uint32": FLOAT32, "float64": FLOAT64, "uint64": FLOAT64}
 
@@ -154,9 +161,15 @@ def format_of(x: Any) -> Format:
 def negative_log(y: Any) -> Any:
     """-log(y) for normal y > 0: the bit pattern counts units of log 2 linearly, a polynomial in the fraction mends it."""
     f = format_of(y)
+    return _negative_log_from(f.one_bits, y, f.negative_log)
+
+
+def _negative_log_from(origin: Any, y: Any, table: Any) -> Any:
+    """-log(y), its linear part counted from the float of bit pattern `origin`."""
+    f = format_of(y)
     pattern = bits(y)
     fraction = unbits(either(both(pattern, f.fraction), f.one_bits)) - f.three_halves
-    return fma(to_float(subtract(f.one_bits, pattern)), f.log_unit, polynomial(f.negative_log, fraction))
+    return fma(to_float(subtract(origin, pattern)), f.log_unit, polynomial(table, fraction))
 
 
 # Uniform on 0, 1, ..., 2^24 - 1 (2^53 - 1): the word's top bits. The scale turns it into steps of the interval, so
@@ -201,17 +214,18 @@ def symmetric_tail64(word: Any, depth: Any, c: Any, k: Any) -> Any:
     return _with_sign(mills_tail(negative_log(twice_p) + f.log2), both(word, f.sign))
 
 
-# The same truncated at +-SHALLOW_BOUND or nearer, in float32: no tail, a shorter polynomial, and fewer integer operations.
-# v = word - 2^31 and u = word, both signed: v + 1/2 counts from the middle, |u + 1/2| from the nearer end. c = (B 2^-31, 1 - B,
-# B 2^-32); x = c0 v + c2, 2p = c0 |u| + c1 (which is c2 off at most: below 6e-9 of 2p).
+# Normal truncated at +-SHALLOW_BOUND, in float32: no tail, shorter polynomials, fewer integer operations, all constants fixed.
+# v = word and u = word - 2^31, both signed: v + 1/2 counts from the middle, |u + 1/2| from the nearer end. t = (v + 1/2) 2^-31
+# has the sign of z; half = (1 - B |t| / sqrt A) / 2 from |u| (1/2 off at most); y = half (1 - half) = (A - (B t)^2) / (4 A). For
+# A = 1 half would be p; A = 1.00336 is such that one coefficient less serves. c is not used.
 
 
 def shallow_central(word: Any, depth: Any, c: Any, k: Any) -> Any:
     f = format_of(word)
-    x = fma(to_float(complement(word, f.sign)), c[0], c[2])
-    twice_p = fma(_size(to_float(word)), c[0], c[1])
-    w = negative_log(fma(twice_p, _size(x), twice_p))
-    return x * polynomial(SHALLOW32, w)
+    t = fma(to_float(word), _SHALLOW_STEP, _SHALLOW_HALF_STEP)
+    half = polynomial(SHALLOW_HALF32, _size(to_float(complement(word, f.sign))))
+    w = _negative_log_from(SHALLOW_ORIGIN, fma(f.zero - half, half, half), SHORT_LOG32)
+    return t * polynomial(SHALLOW32, w)
 
 
 def _size(x: Any) -> Any:

@@ -128,12 +128,11 @@ class Arithmetic:
             total = self.fma(total, x, coefficient)
         return total
 
-    def neg_log(self, y: float) -> float:
-        one = self.bits(1.0)
-        s = self.add(self.unbits(self.bits(y) & (2**self.fraction - 1) | one), -1.5)
-        distance = (one - self.bits(y)) % 2**self.width
+    def neg_log(self, y: float, origin: float = 1.0, coefficients: Reals = ()) -> float:
+        s = self.add(self.unbits(self.bits(y) & (2**self.fraction - 1) | self.bits(1.0)), -1.5)
+        distance = (self.bits(origin) - self.bits(y)) % 2**self.width
         signed = distance - 2**self.width if distance >> self.width - 1 else distance
-        return self.fma(self.of(signed), self.named("LN2_ULP")[0], self.poly(self.named("NEG_LOG"), s))
+        return self.fma(self.of(signed), self.named("LN2_ULP")[0], self.poly(coefficients or self.named("NEG_LOG"), s))
 
     def central(self, w: float) -> float:
         return self.poly(self.named("CENTRAL"), w if self.width == 32 else self.add(w, -3.125))
@@ -205,9 +204,10 @@ def standard(law: Law, word: int, f: Arithmetic) -> float:
         return float(word >> f.width - 1 - f.fraction)
     c = law.c
     if law.quantile == "shallow":
-        u, v = (n - 2**32 if n >= 2**31 else n for n in (word, (word + 2**31) % 2**32))
-        x, y = f.fma(f.of(v), c[0], c[2]), f.fma(abs(f.of(u)), c[0], c[1])
-        return f.multiply(x, f.poly(table("SHALLOW32"), f.neg_log(f.fma(y, abs(x), y))))
+        u, v = (n - 2**32 if n >= 2**31 else n for n in ((word + 2**31) % 2**32, word))
+        t, h = f.fma(f.of(v), 2.0**-31, 2.0**-32), f.poly(table("SHALLOW_HALF32"), abs(f.of(u)))
+        w = f.neg_log(f.fma(-h, h, h), origin=0.09375, coefficients=table("SHORT_LOG32"))
+        return f.multiply(t, f.poly(table("SHALLOW32"), w))
     if law.quantile == "symmetric":
         half = 2 ** (f.width - 1)
         m, negative = word % half, word >= half
@@ -312,8 +312,8 @@ def truncated(mean: float, std: float, lower: float, upper: float, part: str, f:
         std = rounded(Fraction(std) / Fraction(2) ** lift, FORMATS["float64"])
     if lower == -upper:
         m = mass(upper)
-        if f.width == 32 and upper <= 2.03125:
-            return Law("shallow", std, mean, *bounds, (m / 2**31, 2 * tail(upper), m / 2**32))
+        if f.width == 32 and upper == 2:
+            return Law("shallow", std, mean, *bounds)
         c = (2 * m / words, 2 * tail(upper) + m / words, m / words)
         return Law("symmetric", std, mean, *bounds, c)
     mirror = abs(lower) > abs(upper)

@@ -29,9 +29,12 @@ FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 INFINITY = math.inf
 ULPS = 4.0
 
-SHALLOW = [2.03125, 2.0, 1.9, 1.5, 1.0, 0.5, 0.25, 1e-3, 2.0**-20, 2.0**-40, 2.0**-60]
+SHALLOW = 2.0
 UNLUCKY = [0.3207, 0.3381, 0.6788, 0.6869]  # where rounding 2 Phi - 1 to float32 loses most
-SYMMETRIC = [INFINITY, *SHALLOW, *UNLUCKY, 2.0313, 3.0, 4.0, 5.0, 8.0]
+SYMMETRIC = [
+    *(INFINITY, 8.0, 5.0, 4.0, 3.0, 2.0313, math.nextafter(SHALLOW, 3), SHALLOW, math.nextafter(SHALLOW, 1), 1.9, 1.5),
+    *(1.0, *UNLUCKY, 0.5, 0.25, 1e-3, 2.0**-20, 2.0**-40, 2.0**-60),
+]
 INTERVALS = [
     *((5.0, 6.0), (-6.0, -5.0), (20.0, 21.0), (8.0, 8.125), (100.0, 101.0), (1e4, INFINITY)),  # one tail, from its end
     *(
@@ -104,16 +107,14 @@ def exact_probabilities(word: Array) -> tuple[Array, Array]:
 
 
 def is_shallow(bits: int, bound: float) -> bool:
-    """Whether words count from the lower end to the upper one, as for intervals; else from each end to the middle."""
-    return bits == 32 and bound <= 2.03125
+    """Whether the words of each half ascend, as signed integers do; else they go from each end to the middle."""
+    return bits == 32 and bound == SHALLOW
 
 
 def folded(word: Any, bound: float) -> tuple[Any, Any]:
     """How many words lie beyond a word on its side, and whether that is the side below zero."""
     m, high = word % 2**31, word >= 2**31
-    if not is_shallow(32, bound):
-        return m, high
-    return np.where(high, 2**31 - 1 - m, m), ~high
+    return np.where(high, m, 2**31 - 1 - m) if is_shallow(32, bound) else m, high
 
 
 def true_symmetric(word: Array, bound: float) -> Array:
@@ -246,39 +247,58 @@ def test_symmetric_refuses_coefficient_copied_with_few_digits(monkeypatch: pytes
     assert worst_symmetric(INFINITY) > ULPS
 
 
-def test_shallow_up_to_its_bound() -> None:
-    """Symmetric truncation up to SHALLOW_BOUND is shallow where words have 32 bits, and nowhere else."""
-    limit = quantiles.SHALLOW_BOUND
-    beyond = math.nextafter(limit, INFINITY)
+def test_shallow_at_its_bound_alone() -> None:
+    """Truncation at +-SHALLOW_BOUND is shallow where words have 32 bits, and nothing else is."""
+    assert quantiles.SHALLOW_BOUND == SHALLOW
+    above, below = math.nextafter(SHALLOW, INFINITY), math.nextafter(SHALLOW, 0.0)
     for name in dtypes.RANDOM:
         dtype = dtypes.canonical(name)
         wide = dtypes.component(dtype) == FLOAT64
-        for bound in (limit, 2.0, 2.0**-60):
-            assert standard_sampler(dtype, -bound, bound).quantile == ("symmetric" if wide else "shallow")
-        assert standard_sampler(dtype, -beyond, beyond).quantile == "symmetric"
-        assert standard_sampler(dtype, -2.0, math.nextafter(2.0, 0.0)).quantile == "interval"
+        assert standard_sampler(dtype, -SHALLOW, SHALLOW).quantile == ("symmetric" if wide else "shallow")
+        for bound in (above, below, 1.0, 2.0**-60):
+            assert standard_sampler(dtype, -bound, bound).quantile == "symmetric"
+        assert standard_sampler(dtype, -SHALLOW, below).quantile == "interval"
 
 
-@pytest.mark.parametrize("lost", ["SHALLOW32", "negative_log"])
-def test_shallow_refuses_lost_coefficient(lost: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shallow_reads_the_top_bit_as_the_sign() -> None:
+    """Words are signed integers: up from +0 to the bound, then up from minus the bound to -0; every law has that sign."""
+    word = np.array([0, 1, 2**30, 2**31 - 1, 2**31, 2**31 + 2**30, 2**32 - 2, 2**32 - 1], np.uint32)
+    z = quantile(standard_sampler(FLOAT32, -SHALLOW, SHALLOW), word)
+    assert np.array_equal(z < 0, word >= 2**31)
+    assert (np.diff(z[:4]) > 0).all()
+    assert (np.diff(z[4:]) > 0).all()
+    assert np.array_equal(np.abs(z[[3, 4]]), [SHALLOW, SHALLOW])
+    for bound in (INFINITY, 1.0):
+        assert np.array_equal(quantile(standard_sampler(FLOAT32, -bound, bound), word) < 0, word >= 2**31)
+
+
+@pytest.mark.parametrize("table", ["SHALLOW32", "SHORT_LOG32"])
+def test_shallow_refuses_lost_coefficient(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wrong: a polynomial without its highest power."""
-    if lost == "negative_log":
-        with_format(monkeypatch, negative_log=quantiles.FLOAT32.negative_log[1:])
-    else:
-        monkeypatch.setattr(quantiles, lost, quantiles.SHALLOW32[1:])
-    assert max(worst_symmetric(bound) for bound in (2.0, *UNLUCKY)) > ULPS
+    assert worst_symmetric(SHALLOW) <= ULPS
+    monkeypatch.setattr(quantiles, table, getattr(quantiles, table)[1:])
+    assert worst_symmetric(SHALLOW) > ULPS
+
+
+def test_shallow_refuses_probability_in_place_of_half(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wrong: half is read as p itself, A = 1. The polynomial belongs to A = 1.00336."""
+    end, step = math.erfc(math.sqrt(2)) / 2, math.erf(math.sqrt(2)) * 2.0**-32
+    monkeypatch.setattr(quantiles, "SHALLOW_HALF32", (np.float32(step), np.float32(end)))
+    assert worst_symmetric(SHALLOW) > 1000
 
 
 def test_shallow_refuses_square_of_rounded_x(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wrong: 4 p (1 - p) as 1 - x^2, which keeps what rounding took from x. It would cost an operation less."""
+    """Wrong: half (1 - half) as (1 - x^2) / 4, which keeps what rounding took from x. It would cost two operations less."""
 
     def from_square(word: Array, depth: Any, c: Any, k: Any) -> Array:
-        f = quantiles.FLOAT32
-        x = quantiles.fma(quantiles.to_float(word ^ f.sign), c[0], c[2])
-        return x * quantiles.polynomial(quantiles.SHALLOW32, quantiles.negative_log(quantiles.fma(-x, x, f.one)))
+        t = quantiles.fma(quantiles.to_float(word), np.float32(2.0**-31), np.float32(2.0**-32))
+        x = t * np.float32(math.erf(math.sqrt(2)) / math.sqrt(1.00336))
+        y = quantiles.fma(-x, x, np.float32(1)) / np.float32(4)
+        w = quantiles._negative_log_from(quantiles.SHALLOW_ORIGIN, y, quantiles.SHORT_LOG32)
+        return t * quantiles.polynomial(quantiles.SHALLOW32, w)
 
     with_part(monkeypatch, "shallow", 1, from_square)
-    assert worst_symmetric(2.0) > 6
+    assert worst_symmetric(SHALLOW) > ULPS
 
 
 def test_symmetric_refuses_missing_half() -> None:
@@ -358,7 +378,8 @@ def mp_error(z: float, word: int, bits: int, lower: float, upper: float) -> mpma
             negative = word >> (bits - 1)
             left, right = (share, 1 - share) if negative else (1 - share, share)
         else:
-            left = (word + mpmath.mpf(1) / 2) / 2**bits
+            place = (word + 2**31) % 2**32 if lower == -upper else word
+            left = (place + mpmath.mpf(1) / 2) / 2**bits
             right = 1 - left
         if z > 0.5:
             start, end = (mpmath.erfc(mpmath.mpf(t) / root) / 2 for t in (lower, upper))

@@ -224,7 +224,7 @@ def test_page_and_kernels_have_the_same_tables() -> None:
 
     names = {"GMILLS32": "MILLS32", "GMILLS64": "MILLS64"}
     for name, given in vars(coefficients).items():
-        if name.isupper() and name not in ("CENTRAL_MAX", "CENTRAL64_SHIFT"):
+        if name.isupper() and name not in ("CENTRAL_MAX", "CENTRAL64_SHIFT", "SHALLOW_ORIGIN"):
             expected = given if isinstance(given, tuple) else (given,)
             assert reimplementation.table(names.get(name, name)) == expected, name
     assert (coefficients.CENTRAL_MAX, coefficients.CENTRAL64_SHIFT) == (6.25, 3.125)
