@@ -13,9 +13,12 @@ import os
 import re
 import tempfile
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from gpuinit.kernels import cuda_source
 from gpuinit.kernels.folder import cache_folder
@@ -85,22 +88,29 @@ _compiling = threading.Lock()
 
 @contextlib.contextmanager
 def _device_of(capability: tuple[int, int]) -> Iterator[None]:
-    """While the block runs, Numba compiles the functions that a kernel calls for this capability.
+    """While the block runs, Numba compiles the functions that a kernel calls for this capability, on this thread.
 
-    It would ask for the current GPU: which may not be there, or be another.
+    It would ask for the current GPU: which may not be there, or be another. And numba-cuda 0.30 names np.row_stack when it
+    first compiles, which NumPy 2.5 no longer has.
     """
     from numba.cuda import dispatcher
 
     class Device:
         compute_capability = capability
 
-    with _compiling:
-        before = dispatcher.get_current_device
-        dispatcher.get_current_device = Device
+    thread = threading.get_ident()
+    with _compiling, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        before, lacking = dispatcher.get_current_device, not hasattr(np, "row_stack")
+        dispatcher.get_current_device = lambda: Device if threading.get_ident() == thread else before()
+        if lacking:
+            np.row_stack = np.vstack  # noqa: NPY201
         try:
             yield
         finally:
             dispatcher.get_current_device = before
+            if lacking:
+                del np.row_stack  # noqa: NPY201
 
 
 def _linked(ptx: str, architecture: int) -> bytes:

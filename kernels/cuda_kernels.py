@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import functools
 import os
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import cuda, types
+from numba import types
+
+with warnings.catch_warnings():  # numba-cuda 0.30 uses what NumPy 2.5 deprecates
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from numba import cuda
 
 from gpuinit.kernels import cuda_copy, cuda_fill, cuda_hash
 from gpuinit.kernels.cuda_parts import coordinates

@@ -257,3 +257,32 @@ def test_a_child_process_gets_a_backend_of_its_own(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(os, "getpid", lambda: 12345678)
     assert devices.backend(0) is not first and made[-1] == 12345678
     assert backends.select("cpu") is backends.select("cpu")
+
+
+def test_the_driver_s_own_allocation_takes_every_dtype() -> None:
+    """The real one, with an allocator that gives the host's memory: CuPy refuses float8 where it allocates by itself."""
+    from gpuinit.backends.cuda.driver import Driver
+
+    kept: list[Any] = []
+
+    def allocate(nbytes: int) -> Any:
+        kept.append(np.empty(nbytes + 64, np.uint8))
+        held = cupy.cuda.UnownedMemory(kept[-1].ctypes.data, nbytes, kept[-1], 0)
+        return cupy.cuda.MemoryPointer(held, 0)
+
+    with cupy.cuda.using_allocator(allocate):
+        for name in (*dtypes.RANDOM, "int8", "bool", "uint64"):
+            kind = dtypes.canonical(name)
+            for shape in ((3, 5), (), (0, 4)):
+                made = Driver().empty(shape, kind)
+                assert made.dtype == kind and made.shape == shape and made.nbytes == int(np.prod(shape)) * kind.itemsize
+
+
+@pytest.mark.parametrize("name", ["array", "rows"])
+def test_what_is_not_aligned_is_refused_before_a_gpu_sees_it(gpu: Any, name: str) -> None:
+    """A GPU that reads at such an address takes CUDA from the whole process."""
+    memory = gpu.upload(np.zeros(80, np.uint8))
+    crooked = memory[1:65].view(np.int64)
+    with pytest.raises(ValueError, match=f"{name} lies at address .* multiples of its elements' 8 bytes"):
+        element_hash(crooked) if name == "array" else INIT((9, 3), rows=crooked)
+    assert gpu.launched == []

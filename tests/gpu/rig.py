@@ -87,7 +87,8 @@ class Rig:
     def empty(self, shape: Any, dtype: Any) -> Any:
         """A CuPy array full of POISON."""
         shape = (shape,) if isinstance(shape, int) else tuple(shape)
-        array = self.cupy.ndarray(shape, dtypes.canonical(dtype))
+        kind = dtypes.canonical(dtype)
+        array = self.cupy.ndarray(shape, kind, self.cupy.cuda.alloc(math.prod(shape) * kind.itemsize))  # float8 too
         if array.nbytes:
             stream = self.cupy.cuda.get_current_stream()
             self.cupy.cuda.runtime.memsetAsync(array.data.ptr, POISON, array.nbytes, stream.ptr)

@@ -86,11 +86,11 @@ def device_of(value: Any, pointer_device: Callable[[int], int]) -> int:
     return pointer_device(address) if address else 0
 
 
-def view(value: Any, stream: int, pointer_device: Callable[[int], int], name: str) -> DeviceArray:
+def view(value: Any, stream: Callable[[], int], pointer_device: Callable[[int], int], name: str) -> DeviceArray:
     """Where an array on a GPU lies.
 
     Args:
-        value: `is_on_gpu`. stream: the current stream, which the owner is asked to let wait for what it still computes.
+        value: `is_on_gpu`. stream: gives the current stream, which the owner is asked to let wait for what it still computes.
         pointer_device: tells an address' GPU. name: the argument's, for messages.
 
     Raises:
@@ -101,7 +101,7 @@ def view(value: Any, stream: int, pointer_device: Callable[[int], int], name: st
             value.data.ptr, tuple(value.shape), tuple(value.strides), _dtype(value.dtype, name), value.data.device_id, keep=value
         )
     if hasattr(value, "__dlpack__"):
-        return _from_dlpack(value, stream, name)
+        return _from_dlpack(value, stream(), name)
     return _from_interface(value, device_of(value, pointer_device), name)
 
 

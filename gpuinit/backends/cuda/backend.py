@@ -80,12 +80,7 @@ class CUDA:
             array = self._driver.view(out, "out")
         if not array.writeable:
             raise ValueError("out is read-only: it must be a writable array")
-        size = dtypes.component(array.dtype).itemsize
-        if array.size and any(number % size for number in (array.address, *array.strides)):
-            raise ValueError(
-                f"out lies at address {array.address} with strides {array.strides}: on a GPU both must be multiples of its "
-                f"elements' {size} bytes"
-            )
+        _check_alignment(array, "out")
         return array
 
     def checked_rows(self, rows: Any, length: int) -> Any:
@@ -102,6 +97,7 @@ class CUDA:
                 raise ValueError(f"rows lies on cuda:{ids.device}, and the tensor on {self.device}: they must be on one device")
             if not ids.size:
                 return ids
+            _check_alignment(ids, "rows")
             if ids.foreign or not ids.c_contiguous:  # its owner may free or change it while the fill still reads
                 ids = structures.copied(self._driver, self._processors, ids)
             self._check_range(ids, length)
@@ -130,6 +126,7 @@ class CUDA:
         """The hash of `gpuinit.hashing.element_hash`, computed where the array lies."""
         with self._driver.on(self.number):
             given = self._driver.view(array, "array")
+            _check_alignment(given, "array")
             real = dtypes.component(given.dtype)
             count = given.dtype.itemsize // real.itemsize
             strides = given.strides if count == 1 else (*given.strides, real.itemsize)
@@ -152,3 +149,13 @@ class CUDA:
             assert given.strides == packed(given.shape, given.dtype.itemsize)
             if given.size:
                 out.reshape(-1).view(np.uint8)[...] = self._driver.download(given.address, out.nbytes, array)
+
+
+def _check_alignment(array: DeviceArray, name: str) -> None:
+    """Refuse what a GPU cannot read or write element by element: it would end the process' use of CUDA."""
+    size = dtypes.component(array.dtype).itemsize
+    if array.size and any(number % size for number in (array.address, *array.strides)):
+        raise ValueError(
+            f"{name} lies at address {array.address} with strides {array.strides}: on a GPU both must be multiples of its "
+            f"elements' {size} bytes"
+        )

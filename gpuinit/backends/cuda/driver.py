@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,8 @@ from gpuinit.backends.cuda.launch import Launch
 
 __all__ = ["Driver"]
 
+_MULTIPROCESSORS = 16
+"""cudaDevAttrMultiProcessorCount."""
 _NO_MEMORY = 2
 """cudaErrorMemoryAllocation."""
 
@@ -38,7 +41,7 @@ class Driver:
 
     def processors(self, device: int) -> int:
         """How many multiprocessors a device has."""
-        return int(self._cupy.cuda.Device(device).attributes["MultiProcessorCount"])
+        return int(self._cupy.cuda.runtime.deviceGetAttribute(_MULTIPROCESSORS, device))
 
     @contextlib.contextmanager
     def on(self, device: int) -> Iterator[None]:
@@ -53,7 +56,8 @@ class Driver:
     def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
         """An uninitialized array on the current device, from CuPy's current allocator; MemoryError if there is no room."""
         try:
-            return self._cupy.ndarray(shape, dtype)
+            memory = self._cupy.cuda.alloc(math.prod(shape) * dtype.itemsize)
+            return self._cupy.ndarray(shape, dtype, memory)  # with memory given, CuPy takes float8 as well
         except self._cupy.cuda.runtime.CUDARuntimeError as error:  # what an allocation without a pool raises
             if error.status != _NO_MEMORY:
                 raise
@@ -68,8 +72,8 @@ class Driver:
         """Where an array on a GPU lies; its owner's work on it is waited for by the current stream."""
         if isinstance(value, DeviceArray):
             return value
-        array = view(value, self.stream(), self.device_of, name)
-        if array.stream not in (None, self.stream()):
+        array = view(value, self.stream, self.device_of, name)
+        if array.stream is not None and array.stream != self.stream():
             self.wait_for(array.stream)
         return array
 
@@ -120,6 +124,14 @@ class Driver:
         architecture = int(self._cupy.cuda.Device().compute_capability)
         image = cuda_build.kernel_image(kernel, architecture)
         module = self._cupy.cuda.Module()
-        module.load(image)
+        try:
+            module.load(image)
+        except Exception as error:
+            if image.startswith(b"\x7fELF"):
+                raise
+            raise RuntimeError(
+                f"{kernel} was compiled to PTX alone, as nvJitLink is missing or too old, and the driver does not take it: "
+                "install or update nvidia-nvjitlink"
+            ) from error
         self._modules.append(module)
         return module.get_function(cuda_build.entry(image))

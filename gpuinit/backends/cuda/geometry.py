@@ -14,7 +14,7 @@ from gpuinit.backends.layout import Axis
 __all__ = ["THREADS", "Around", "around", "blocks", "unsigned"]
 
 THREADS = 128
-"""Threads of a block."""
+"""Threads of a block at most."""
 BLOCKS_PER_PROCESSOR = 32
 MOST_BLOCKS_ALONG_Y = 65535
 _NO_AXIS = Axis(1, 0, 0)
@@ -78,7 +78,8 @@ def _merged(axes: tuple[Axis, ...]) -> tuple[Axis, ...]:
 
 def blocks(along_x: int, along_y: int, processors: int) -> tuple[tuple[int, int], tuple[int, int]]:
     """Grid and block for this much work along x and y; the kernels take what is left over in further turns."""
-    wide = min(THREADS, 1 << max(along_x - 1, 0).bit_length())
+    columns = max(1, -(-along_x // THREADS))
+    wide = max(1, -(-along_x // columns))  # no more threads along x than there is work
     high = THREADS // wide
     most = processors * BLOCKS_PER_PROCESSOR
     grid_x = max(1, min(-(-along_x // wide), most))

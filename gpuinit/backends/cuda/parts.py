@@ -115,6 +115,6 @@ def hashes(part: Around, length: int, stride: int, size: int, address: int, star
 
 def row_checks(address: int, stride: int, count: int, length: int, ids: str, processors: int) -> tuple[Launch, int]:
     """The launch that looks for ids outside 0 .. length - 1, but for the address of its places, and how many they are."""
-    grid, block = blocks(count, 1, 1)
+    grid, block = blocks(count, 1, min(processors, 32))
     launch = Launch(("rows", ids), grid, block, tuple(map(unsigned, (address, stride, count, length))))
     return launch, grid[0] * block[0]
