@@ -10,7 +10,6 @@ Deterministic: every value depends on its index alone; how the work is cut into 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -31,15 +30,6 @@ from gpuinit.kernels.primitives import clamp, fma, select
 __all__ = ["compiled_fill", "pointer", "store", "store_strided"]
 
 COUNTERS = 480
-
-_STORAGE: dict[str, tuple[Callable[..., Any], Any]] = {
-    "float32": (rounding.as_is, np.uint32),
-    "float64": (rounding.as_is, np.uint64),
-    "bfloat16": (rounding.to_bfloat16, np.uint16),
-    "float16": (rounding.to_float16, np.uint16),
-    "float8_e4m3fn": (rounding.to_float8_e4m3fn, np.uint8),
-    "float8_e5m2": (rounding.to_float8_e5m2, np.uint8),
-}
 
 
 @intrinsic
@@ -83,7 +73,7 @@ def compiled_fill(quantile: str, storage: str, paired: bool) -> Any:
     name = f"fill-{quantile}-{storage}-{'paired' if paired else 'single'}"
     wide = storage == "float64"
     depth_of, central, tail = quantiles.QUANTILES[quantile, 64 if wide else 32]
-    narrow, stored = _STORAGE[storage]
+    narrow, stored = rounding.STORAGE[storage]
     word, real = (np.uint64, np.float64) if wide else (np.uint32, np.float32)
     has_tail = quantile in quantiles.TAILED
     per_counter = 2 if wide else 4

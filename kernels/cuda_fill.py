@@ -23,15 +23,6 @@ from gpuinit.kernels.primitives import clamp, fma
 
 __all__ = ["fill_part"]
 
-_ROUNDING: dict[str, tuple[Callable[..., Any], Any]] = {
-    "float32": (narrow.as_is, np.uint32),
-    "float64": (narrow.as_is, np.uint64),
-    "bfloat16": (narrow.to_bfloat16, np.uint16),
-    "float16": (narrow.to_float16, np.uint16),
-    "float8_e4m3fn": (narrow.to_float8_e4m3fn, np.uint8),
-    "float8_e5m2": (narrow.to_float8_e5m2, np.uint8),
-}
-
 
 @functools.cache
 def fill_part(quantile: str, storage: str, ids: str) -> tuple[Callable[..., Any], ...]:
@@ -45,7 +36,7 @@ def fill_part(quantile: str, storage: str, ids: str) -> tuple[Callable[..., Any]
     """
     wide_words = storage == "float64"
     depth_of, central, tail = quantiles.QUANTILES[quantile, 64 if wide_words else 32]
-    round_to, stored = _ROUNDING[storage]
+    round_to, stored = narrow.STORAGE[storage]
     id_like, has_rows = ID_DTYPES[ids](0), ids != "none"
     id_size = np.uint64(id_like.itemsize)
     size = np.uint64(np.dtype(stored).itemsize)

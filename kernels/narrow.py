@@ -5,13 +5,14 @@ Input is finite and within the type's finite range (the clamp saw to that), so o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gpuinit.kernels.primitives import add, bits, both, either, select, shift_right, subtract, unbits
 
-__all__ = ["as_is", "to_bfloat16", "to_float8_e4m3fn", "to_float8_e5m2", "to_float16"]
+__all__ = ["STORAGE", "as_is", "to_bfloat16", "to_float8_e4m3fn", "to_float8_e5m2", "to_float16"]
 
 
 def as_is(x: Any) -> Any:
@@ -76,3 +77,14 @@ def _narrow(x: Any, to: Any) -> Any:
     subnormal = subtract(bits(unbits(size) + to.anchor), bits(to.anchor))
     sign = shift_right(both(pattern, np.uint32(0x80000000)), to.sign_shift)
     return either(select(size < to.least_normal, subnormal, normal), sign)
+
+
+STORAGE: dict[str, tuple[Callable[..., Any], Any]] = {
+    "float32": (as_is, np.uint32),
+    "float64": (as_is, np.uint64),
+    "bfloat16": (to_bfloat16, np.uint16),
+    "float16": (to_float16, np.uint16),
+    "float8_e4m3fn": (to_float8_e4m3fn, np.uint8),
+    "float8_e5m2": (to_float8_e5m2, np.uint8),
+}
+"""How each real dtype is rounded from what it is computed in, and the unsigned integer of its pattern."""
