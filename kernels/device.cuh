@@ -105,7 +105,8 @@ struct Vector {
 DEVICE void store(u64 address, const Vector& vector) {
 #ifdef __CUDA_ARCH__
     asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(address), "r"(vector.word[0]), "r"(vector.word[1]),
-                 "r"(vector.word[2]), "r"(vector.word[3]));
+                 "r"(vector.word[2]), "r"(vector.word[3])
+                 : "memory");
 #else
     *reinterpret_cast<Vector*>(address) = vector;
 #endif
