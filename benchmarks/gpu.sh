@@ -10,11 +10,13 @@ set -uo pipefail
 [ $# -eq 1 ] || { echo "usage: $0 OUTDIR" >&2; exit 2; }
 mkdir -p -- "$1" && out=$(cd -- "$1" && pwd) || exit 2
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+PYTHON=${PYTHON:-python3}
+found=$(command -v -- "$PYTHON") || { echo "PYTHON=$PYTHON is not there: set it to a Python's name or path" >&2; exit 2; }
+PYTHON=$found
+case $PYTHON in */*) PYTHON=$(cd -- "$(dirname -- "$PYTHON")" && pwd)/$(basename -- "$PYTHON") ;; esac
 work=$(mktemp -d) && cd "$work" || exit 2
 trap 'cd /; rm -rf -- "$work"' EXIT
 
-PYTHON=${PYTHON:-python3}
-PYTHON=$(command -v -- "$PYTHON") || { echo "there is no Python: set PYTHON" >&2; exit 2; }
 SECONDS_IN_ALL=${GPUINIT_SECONDS:-520}
 RESERVED=150 # of it, for the timings
 export PYTHONUNBUFFERED=1 XLA_PYTHON_CLIENT_PREALLOCATE=false PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 PYTHONPATH="$root"
