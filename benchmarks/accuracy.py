@@ -28,7 +28,7 @@ from numba import njit
 from gpuinit import sampler
 from gpuinit.backends import specification
 from gpuinit.gaussian import central_mass, upper_tail
-from gpuinit.kernels import numba_source, quantiles  # noqa: F401  (teaches Numba the source)
+from gpuinit.kernels import formats, numba_source, quantiles  # noqa: F401  (teaches Numba the source)
 from gpuinit.kernels.primitives import bits, both, fma, polynomial, unbits
 
 RESULTS = Path(__file__).parent / "results" / "accuracy.json"
@@ -38,7 +38,7 @@ CHUNK = 2**26
 LIMIT = 4.0  # what docs/stream.md promises
 
 negative_log, mills_tail = quantiles.negative_log, quantiles.mills_tail
-CENTRAL64, SHIFT64, DEEPEST, LOG_2 = quantiles.FLOAT64.central, 3.125, quantiles.CENTRAL_DEPTH, quantiles.LOG_2
+CENTRAL64, SHIFT64, DEEPEST, LOG_2 = formats.FLOAT64.central, 3.125, quantiles.CENTRAL_DEPTH, formats.LOG_2
 EXPONENT = np.uint64(0x7FF0000000000000)
 
 

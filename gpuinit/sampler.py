@@ -18,7 +18,8 @@ import numpy as np
 
 from gpuinit import dtypes
 from gpuinit.gaussian import CONTEXT, central_mass, log_upper_tail, tail_ratio, upper_tail
-from gpuinit.kernels.quantiles import CENTRAL_DEPTH, LOG_2, SHALLOW_BOUND
+from gpuinit.kernels.formats import LOG_2
+from gpuinit.kernels.quantiles import CENTRAL_DEPTH, SHALLOW_BOUND
 
 __all__ = ["Sampler", "normal", "truncated_normal", "uniform"]
 

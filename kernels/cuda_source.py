@@ -12,7 +12,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-from gpuinit.kernels import quantiles
+from gpuinit.kernels import formats, quantiles
 
 __all__ = [
     "BOUNDS",
@@ -65,7 +65,7 @@ def _text(path: Path) -> str:
 def coefficients_header() -> str:
     """The constants of `kernels.quantiles` as macros F32_.. and F64_..; polynomials as lists, highest power first."""
     lines = ["// Written by kernels/cuda_source.py from kernels/coefficients.py.", f"#define THREADS {THREADS}u"]
-    for prefix, suffix, constants in (("F32", "f", quantiles.FLOAT32), ("F64", "", quantiles.FLOAT64)):
+    for prefix, suffix, constants in (("F32", "f", formats.FLOAT32), ("F64", "", formats.FLOAT64)):
         named: dict[str, Any] = {
             "LOG2": constants.log2,
             "LOG_UNIT": constants.log_unit,

@@ -1,4 +1,4 @@
-// The constants of one precision: those of `Format` in kernels/quantiles.py.
+// The constants of one precision: those of `Format` in kernels/formats.py.
 #pragma once
 
 template <class Real>

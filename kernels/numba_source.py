@@ -7,7 +7,7 @@ import inspect
 from numba.core import types
 from numba.extending import overload
 
-from gpuinit.kernels import narrow, primitives, quantiles
+from gpuinit.kernels import formats, narrow, primitives, quantiles
 from gpuinit.kernels.numba_primitives import teach
 
 __all__: list[str] = []
@@ -16,10 +16,10 @@ teach(primitives.clamp)
 for _module in (quantiles, narrow):
     for _function in vars(_module).values():
         own = inspect.isfunction(_function) and _function.__module__ == _module.__name__
-        if own and _function.__name__ not in ("format_of", "_format", "_descending", "_target"):
+        if own and _function.__name__ != "_target":
             teach(_function)
 
-FLOAT32, FLOAT64 = quantiles.FLOAT32, quantiles.FLOAT64
+FLOAT32, FLOAT64 = formats.FLOAT32, formats.FLOAT64
 
 
 def _format_by_type(x):  # type: ignore[no-untyped-def]  # Numba compares this signature with the implementation's
@@ -31,4 +31,4 @@ def _format_by_type(x):  # type: ignore[no-untyped-def]  # Numba compares this s
     return None
 
 
-overload(quantiles.format_of, strict=False, target="generic")(_format_by_type)
+overload(formats.format_of, strict=False, target="generic")(_format_by_type)

@@ -17,11 +17,12 @@ y + log y - 2 log M(1/y) = K, where M is Mills' ratio times z.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from gpuinit.kernels import coefficients
+from gpuinit.kernels.formats import descending, format_of
 from gpuinit.kernels.primitives import (
     add,
     bits,
@@ -42,9 +43,6 @@ from gpuinit.kernels.primitives import (
 
 __all__ = [
     "CENTRAL_DEPTH",
-    "FLOAT32",
-    "FLOAT64",
-    "LOG_2",
     "QUANTILES",
     "SHALLOW32",
     "SHALLOW_BOUND",
@@ -54,8 +52,6 @@ __all__ = [
     "TAIL32",
     "TAILED",
     "TAIL_START",
-    "Format",
-    "format_of",
     "interval_central",
     "interval_depth",
     "interval_tail",
@@ -70,92 +66,19 @@ __all__ = [
     "unit_depth",
 ]
 
-LOG_2 = 0.6931471805599453
 CENTRAL_DEPTH = coefficients.CENTRAL_MAX
 """The central polynomial holds up to this depth: tail probability 4.83e-4, 3.3 standard deviations."""
 SHALLOW_BOUND = 2.0
 """The shallow quantile serves truncation at +-this, and at nothing else: its constants are those of this bound."""
 NEWTON_STEPS = 2
-_EXPONENTIAL = (1.0, 1.0, 1 / 2, 1 / 6, 1 / 24)
 
-
-class Format(NamedTuple):
-    """The constants of one precision, as scalars of that precision."""
-
-    one_bits: Any
-    fraction: Any
-    sign: Any
-    magnitude: Any
-    unit_shift: Any
-    none: Any
-    ones: Any
-    zero: Any
-    one: Any
-    two: Any
-    three_halves: Any
-    log2: Any
-    log_unit: Any
-    minus_log_two_pi: Any
-    negative_log: tuple[Any, ...]
-    center: Any
-    central: tuple[Any, ...]
-    mills: tuple[Any, ...]
-    exponential: tuple[Any, ...]
-    start: tuple[Any, ...]
-
-
-def _format(real: Any, unsigned: Any, fraction_bits: int, center: float, log_unit: float, log_2pi: float, *tables: Any) -> Format:
-    width = np.dtype(unsigned).itemsize * 8
-    log, central, mills, exponential = (_descending(real, table) for table in tables)
-    return Format(
-        one_bits=np.ones(1, real).view(unsigned)[0],
-        fraction=unsigned(2**fraction_bits - 1),
-        sign=unsigned(2 ** (width - 1)),
-        magnitude=unsigned(2 ** (width - 1) - 1),
-        unit_shift=unsigned(width - 1 - fraction_bits),
-        none=unsigned(0),
-        ones=unsigned(2**width - 1),
-        zero=real(0),
-        one=real(1),
-        two=real(2),
-        three_halves=real(1.5),
-        log2=real(LOG_2),
-        log_unit=real(log_unit),
-        minus_log_two_pi=real(-log_2pi),
-        negative_log=log,
-        center=real(center),
-        central=central,
-        mills=mills,
-        exponential=exponential,
-        start=tuple(map(real, coefficients.NEWTON_START)),
-    )
-
-
-def _descending(real: Any, ascending: tuple[float, ...]) -> tuple[Any, ...]:
-    return tuple(map(real, reversed(ascending)))
-
-
-FLOAT32 = _format(
-    *(np.float32, np.uint32, 23, 0.0, coefficients.LN2_ULP32, coefficients.LOG_2PI32),
-    *(coefficients.NEG_LOG32, coefficients.CENTRAL32, coefficients.GMILLS32, _EXPONENTIAL[:3]),
-)
-FLOAT64 = _format(
-    *(np.float64, np.uint64, 52, coefficients.CENTRAL64_SHIFT, coefficients.LN2_ULP64, coefficients.LOG_2PI64),
-    *(coefficients.NEG_LOG64, coefficients.CENTRAL64, coefficients.GMILLS64, _EXPONENTIAL),
-)
-TAIL32 = _descending(np.float32, coefficients.TAIL32)
-SHALLOW32 = _descending(np.float32, coefficients.SHALLOW32)
-SHALLOW_HALF32 = _descending(np.float32, coefficients.SHALLOW_HALF32)
+TAIL32 = descending(np.float32, coefficients.TAIL32)
+SHALLOW32 = descending(np.float32, coefficients.SHALLOW32)
+SHALLOW_HALF32 = descending(np.float32, coefficients.SHALLOW_HALF32)
 SHALLOW_ORIGIN = np.float32(coefficients.SHALLOW_ORIGIN).view(np.uint32)
 _SHALLOW_STEP, _SHALLOW_HALF_STEP = np.float32(2.0**-31), np.float32(2.0**-32)
-SHORT_LOG32 = _descending(np.float32, coefficients.SHORT_LOG32)
+SHORT_LOG32 = descending(np.float32, coefficients.SHORT_LOG32)
 TAIL_START = np.float32(CENTRAL_DEPTH)
-_FORMATS = {"float32": FLOAT32, "uint32": FLOAT32, "float64": FLOAT64, "uint64": FLOAT64}
-
-
-def format_of(x: Any) -> Format:
-    """The constants for the precision of `x`, a float or a word."""
-    return _FORMATS[x.dtype.name]
 
 
 def negative_log(y: Any) -> Any:

@@ -21,7 +21,7 @@ from scipy import special
 
 from gpuinit import dtypes, sampler
 from gpuinit.backends import specification
-from gpuinit.kernels import quantiles
+from gpuinit.kernels import formats, quantiles
 from gpuinit.sampler import Sampler
 
 Array = np.ndarray[Any, Any]
@@ -200,9 +200,9 @@ def _forget_samplers() -> None:
 
 def with_format(monkeypatch: pytest.MonkeyPatch, **changed: Any) -> None:
     """Let the float32 quantiles run with other constants."""
-    broken = quantiles.FLOAT32._replace(**changed)
+    broken = formats.FLOAT32._replace(**changed)
     for name in ("float32", "uint32"):
-        monkeypatch.setitem(quantiles._FORMATS, name, broken)
+        monkeypatch.setitem(formats.FORMATS, name, broken)
 
 
 def with_part(monkeypatch: pytest.MonkeyPatch, quantile: str, place: int, part: Any) -> None:
@@ -216,7 +216,7 @@ def test_symmetric_refuses_rounded_probability(monkeypatch: pytest.MonkeyPatch) 
     """Wrong: p is rounded to float32 and 1 - 2 p formed from that. Near zero nothing of z is right."""
 
     def from_rounded(word: Array, depth: Any, c: Any, k: Any) -> Array:
-        f = quantiles.FLOAT32
+        f = formats.FLOAT32
         x = f.one - quantiles.fma(quantiles.to_float(word & f.magnitude), c[0], c[1])
         return quantiles._with_sign(x * quantiles.polynomial(f.central, depth), word & f.sign)
 
@@ -229,7 +229,7 @@ def test_symmetric_refuses_rounded_probability(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("table", ["central", "negative_log"])
 def test_symmetric_refuses_lost_coefficient(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wrong: a polynomial without its highest power, of which each is the smallest coefficient."""
-    with_format(monkeypatch, **{table: getattr(quantiles.FLOAT32, table)[1:]})
+    with_format(monkeypatch, **{table: getattr(formats.FLOAT32, table)[1:]})
     assert worst_symmetric(INFINITY) > ULPS
 
 
@@ -241,7 +241,7 @@ def test_symmetric_refuses_lost_tail_coefficient(monkeypatch: pytest.MonkeyPatch
 
 def test_symmetric_refuses_coefficient_copied_with_few_digits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wrong: one coefficient copied with 5 decimal places."""
-    central = list(quantiles.FLOAT32.central)
+    central = list(formats.FLOAT32.central)
     central[-2] = np.float32(f"{central[-2]:.5f}")
     with_format(monkeypatch, central=tuple(central))
     assert worst_symmetric(INFINITY) > ULPS
@@ -431,7 +431,7 @@ def test_interval_float64(lower: float, upper: float) -> None:
 @pytest.mark.parametrize("table", ["central", "negative_log", "mills"])
 def test_float64_refuses_lost_coefficient(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wrong: a polynomial without its highest power."""
-    broken = quantiles.FLOAT64._replace(**{table: getattr(quantiles.FLOAT64, table)[1:]})
+    broken = formats.FLOAT64._replace(**{table: getattr(formats.FLOAT64, table)[1:]})
     for name in ("float64", "uint64"):
-        monkeypatch.setitem(quantiles._FORMATS, name, broken)
+        monkeypatch.setitem(formats.FORMATS, name, broken)
     assert worst64(-INFINITY, INFINITY) > 1 or worst64(5.0, 6.0) > 1

@@ -22,7 +22,7 @@ from host import machine
 
 from gpuinit.backends.cuda import dense
 from gpuinit.distributions import Normal, TruncatedNormal, Uniform
-from gpuinit.kernels import coefficients, cuda_build, cuda_source, quantiles
+from gpuinit.kernels import coefficients, cuda_build, cuda_source, formats, quantiles
 
 ROOT = Path(__file__).parent.parent
 if str(ROOT) not in sys.path:
@@ -315,7 +315,7 @@ def test_the_macros_are_the_specifications_numbers() -> None:
             continue
         written = [float.fromhex(number.removesuffix("f")) for number in numbers.split(", ")]
         assert all(number.endswith("f") == (precision == "F32") for number in numbers.split(", "))
-        constants = quantiles.FLOAT32 if precision == "F32" else quantiles.FLOAT64
+        constants = formats.FLOAT32 if precision == "F32" else formats.FLOAT64
         if re.fullmatch(r"START_\d", name):
             meant = constants.start[int(name[-1])]
         else:
@@ -332,5 +332,4 @@ def test_the_macros_are_the_specifications_numbers() -> None:
 @pytest.mark.parametrize("real", ["float32", "float64"])
 def test_the_launchers_structure_is_the_kernels(real: str) -> None:
     """In size; the fields' places are shown by the values that the kernels draw (tests/test_cuda_dense.py)."""
-    shared = machine.library()
-    assert dense._structure(real).itemsize == shared.dense_size(int(real == "float64"))
+    assert dense._structure(real).itemsize == machine.built().dense_size(int(real == "float64"))

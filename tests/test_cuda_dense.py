@@ -165,9 +165,9 @@ def test_a_zero_bound_of_tiny_values_goes_another_way() -> None:
 
 
 def test_the_host_s_table_of_kernels_is_the_production_list() -> None:
-    shared = machine.library()
-    shared.kernel_name.restype = ctypes.c_char_p
-    assert [shared.kernel_name(n).decode() for n in range(shared.kernels())] == cuda_source.dense_kernels()
+    host = machine.built()
+    host.kernel_name.restype = ctypes.c_char_p
+    assert [host.kernel_name(n).decode() for n in range(host.kernels())] == cuda_source.dense_kernels()
 
 
 SANITIZED = """

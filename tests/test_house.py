@@ -28,7 +28,8 @@ import gpuinit
 ROOT = Path(__file__).parent.parent
 
 LAYERS = {
-    "arithmetic": "version kernels kernels.coefficients kernels.primitives kernels.philox kernels.quantiles kernels.narrow "
+    "arithmetic": "version kernels kernels.coefficients kernels.primitives kernels.philox kernels.formats "
+    "kernels.quantiles kernels.narrow "
     "kernels.mixing kernels.folder kernels.memory kernels.cuda_source",
     "compiled kernels": "kernels.cache kernels.numba_lanes kernels.numba_lane_access kernels.numba_primitives "
     "kernels.numba_source kernels.numba_memory kernels.cpu_draw kernels.cuda_parts kernels.cuda_fill "
@@ -63,7 +64,6 @@ LAZY = ("numba", "llvmlite", "cupy", "cuda", "scipy", "rich")
 FRAMEWORKS = ("torch", "jax", "keras", "tensorflow")
 LONGEST = 250
 LONGER = {
-    "kernels/quantiles.py": "four quantiles of up to three parts each, which share constants",
     "benchmarks/fit_coefficients.py": "a script, not a part of the package",
 }
 

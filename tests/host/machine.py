@@ -18,7 +18,7 @@ from pathlib import Path
 from gpuinit.backends.cuda.launch import Launch
 from gpuinit.kernels import cuda_source
 
-__all__ = ["SANITIZE", "compiler", "library", "run"]
+__all__ = ["SANITIZE", "built", "compiler", "run"]
 
 HERE = Path(__file__).parent
 SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g1")
@@ -61,7 +61,7 @@ extern "C" int launch(int number, unsigned gx, unsigned gy, unsigned bx, unsigne
 
 
 @functools.cache
-def library(*options: str) -> ctypes.CDLL:
+def built(*options: str) -> ctypes.CDLL:
     """The kernels as a shared object, built once for these options and kept in the temporary folder by their digest."""
     text = program(SANITIZED_STORAGES) if options else program()
     digest = hashlib.sha256("\0".join((text, *options)).encode()).hexdigest()[:16]
@@ -81,13 +81,13 @@ def library(*options: str) -> ctypes.CDLL:
 
 @functools.cache
 def _numbers(*options: str) -> dict[str, int]:
-    shared = library(*options)
-    shared.kernel_name.restype = ctypes.c_char_p
-    return {shared.kernel_name(number).decode(): number for number in range(shared.kernels())}
+    host = built(*options)
+    host.kernel_name.restype = ctypes.c_char_p
+    return {host.kernel_name(number).decode(): number for number in range(host.kernels())}
 
 
 def run(launch: Launch, *options: str) -> None:
     """Run one launch of a CUDA C++ kernel."""
     assert isinstance(launch.kernel, str)
     pointers = (ctypes.c_void_p * len(launch.arguments))(*(argument.ctypes.data for argument in launch.arguments))
-    library(*options).launch(_numbers(*options)[launch.kernel], *launch.grid, *launch.block, pointers)
+    built(*options).launch(_numbers(*options)[launch.kernel], *launch.grid, *launch.block, pointers)
