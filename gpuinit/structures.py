@@ -66,12 +66,16 @@ class Fourier(Structure):
 
 @dataclass(frozen=True, slots=True)
 class Haar(Structure):
-    """`gain` times a Haar-distributed (semi-)orthogonal matrix of shape (prod(shape[:-1]), shape[-1])."""
+    """`gain` times a Haar-distributed (semi-)orthogonal matrix of shape (prod(shape[:-1]), shape[-1]), or a stack of such matrices.
+
+    `batch`: the axes that count the matrices, ascending, as `gpuinit.stack.Stack` has them.
+    """
 
     random: ClassVar[bool] = True
     divisible: ClassVar[bool] = False
     gain: float
     method: Literal["auto", "qr", "svd"] = "auto"
+    batch: tuple[int, ...] = ()
 
     def check(self, dtype: np.dtype[Any]) -> None:
         most = dtypes.largest(dtypes.component(dtype))

@@ -34,7 +34,7 @@ LAYERS = {
     "compiled kernels": "kernels.cache kernels.numba_lanes kernels.numba_lane_access kernels.numba_primitives "
     "kernels.numba_source kernels.numba_memory kernels.cpu_draw kernels.cuda_parts kernels.cuda_fill "
     "kernels.cuda_copy kernels.cuda_hash kernels.cuda_kernels kernels.*",
-    "values": "key dtypes region gaussian sampler distributions arrays structures",
+    "values": "key dtypes region gaussian sampler distributions arrays stack structures",
     "backends": "backends.layout backends.cuda.launch backends.cuda.arrays backends.cuda.libcuda backends.cuda.probe "
     "backends.threads backends.compiled backends.specification backends.digest backends.orthogonal "
     "backends.structures backends.cpu backends.cuda.geometry backends.cuda.parts backends.cuda.dense backends.cuda.driver "
