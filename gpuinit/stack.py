@@ -5,7 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-__all__ = ["Stack"]
+import numpy as np
+
+__all__ = ["SMALL_COLUMNS", "SMALL_ELEMENTS", "Stack"]
+
+SMALL_COLUMNS, SMALL_ELEMENTS = 128, 2**16
+"""A small matrix, or its transpose, has at most so many columns and elements."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +23,25 @@ class Stack:
 
     shape: tuple[int, ...]
     batch: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, shape: tuple[int, ...], batch_axes: tuple[int, ...] | None) -> Stack:
+        """The stack that an argument `batch_axes=` names, None meaning one matrix.
+
+        Raises:
+            ValueError: there is no such axis, one is named twice, or fewer than two others are left.
+        """
+        axes = batch_axes or ()
+        for axis in axes:
+            if not -len(shape) <= axis < len(shape):
+                raise np.exceptions.AxisError(f"batch_axes={axes}: shape={shape} has no axis {axis}")
+        batch = tuple(sorted({axis % len(shape) for axis in axes}))
+        if len(batch) < len(axes):
+            raise ValueError(f"batch_axes={axes} names an axis of shape={shape} twice: each may stand there once")
+        if len(shape) - len(batch) < 2:
+            beside = f" beside batch_axes={axes}" if axes else ""
+            raise ValueError(f"shape={shape} has {len(shape) - len(batch)} axes{beside}: a matrix needs at least 2")
+        return cls(shape, batch)
 
     @property
     def order(self) -> tuple[int, ...]:
@@ -53,3 +77,8 @@ class Stack:
     def wide(self) -> bool:
         """Whether a matrix has more columns than rows."""
         return self.columns > self.rows
+
+    @property
+    def small(self) -> bool:
+        """Whether the matrices are small ones of a batch, whose orthogonal values are defined to the bit (docs/stream.md, 10)."""
+        return bool(self.batch) and self.tall[1] <= SMALL_COLUMNS and math.prod(self.tall) <= SMALL_ELEMENTS
