@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from gpuinit.initializers import base, constant, orthogonal, random, stft, variance_scaling
+from gpuinit.initializers import base, constant, convolution, orthogonal, random, sparse, stft, variance_scaling
 from gpuinit.key import CONTRACT, check_contract
 
 __all__ = ["deserialize", "get", "names", "serialize"]
 
-_MODULES = (constant, orthogonal, random, stft, variance_scaling)
+_MODULES = (constant, convolution, orthogonal, random, sparse, stft, variance_scaling)
 _CLASSES = {
     "Initializer": base.Initializer,
     **{name: getattr(module, name) for module in _MODULES for name in module.__all__},

@@ -30,7 +30,7 @@ def written(structure: Structure, region: Region, dtype: Any) -> Any:
     dtype = np.dtype(dtype)
     around = np.ones(tuple(2 * count + 1 for count in region.counts), dtype)
     out = around[tuple(slice(count * 2 - 1, None, -2) if count else slice(0, 0) for count in region.counts)]
-    write(out, structure, region, None, None)  # type: ignore[arg-type]
+    write(out, structure, region, None, None, None)  # type: ignore[arg-type]
     result = out.copy()
     out[...] = np.ones((), dtype)
     assert (around == np.ones((), dtype)).all()
