@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,18 +17,19 @@ __all__ = ["Constant", "Diagonal", "Fourier", "Haar", "Sparse", "Structure", "Ta
 
 
 class Structure:
-    """A tensor that is not drawn element by element; each backend has a writer for each kind.
-
-    `divisible`: whether a block of it can be made without making the whole.
-    """
+    """A tensor that is not drawn element by element; each backend has a writer for each kind."""
 
     __slots__ = ()
-    divisible: ClassVar[bool] = True
 
     @property
     def random(self) -> bool:
         """Whether it has a key."""
         return False
+
+    @property
+    def divisible(self) -> bool:
+        """Whether a block of it can be made without making the whole."""
+        return True
 
     def check(self, dtype: np.dtype[Any]) -> None:
         """Refuse (ValueError) a dtype that cannot hold the values; what is not refused can be written."""
@@ -87,7 +88,6 @@ class Haar(Structure):
     `batch`: the axes that count the matrices, ascending, as `gpuinit.stack.Stack` has them.
     """
 
-    divisible: ClassVar[bool] = False
     gain: float
     method: Literal["auto", "qr", "svd"] = "auto"
     batch: tuple[int, ...] = ()
@@ -95,6 +95,10 @@ class Haar(Structure):
     @property
     def random(self) -> bool:
         return True
+
+    @property
+    def divisible(self) -> bool:
+        return False
 
     def check(self, dtype: np.dtype[Any]) -> None:
         most = dtypes.largest(dtypes.component(dtype))
@@ -117,6 +121,10 @@ class Tap(Structure):
     @property
     def random(self) -> bool:
         return self.matrix.random
+
+    @property
+    def divisible(self) -> bool:
+        return self.matrix.divisible
 
     def check(self, dtype: np.dtype[Any]) -> None:
         self.matrix.check(dtype)
@@ -149,13 +157,16 @@ class Sparse(Structure):
     (u, r). A block of it needs all rows of its columns.
     """
 
-    divisible: ClassVar[bool] = False
     std: float
     zeros: int
 
     @property
     def random(self) -> bool:
         return True
+
+    @property
+    def divisible(self) -> bool:
+        return False
 
     @property
     def values(self) -> Normal:

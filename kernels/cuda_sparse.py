@@ -1,9 +1,9 @@
 """The choice of zeros in the columns of a sparse matrix on a GPU (docs/stream.md, section 10). Numba CUDA kernels.
 
 Formula: of the uniforms u(r, c) of a column c, zero are the rows with the `zeros` least pairs (u, r): those up to the column's
-limit, the `zeros`-th pair. Every u is an integer times 2^-53, so a limit is found by bisection of integers.
+limit, a pair with exactly `zeros` up to it. Every u is an integer times 2^-53, so bisection of integers finds one.
 Map: limits: along x the columns, so neighbouring threads read neighbouring places; clear: along y the rows, along x the columns.
-Deterministic: the limit is the only such pair, and a place is written once.
+Deterministic: every such limit chooses the same, and a place is written once.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ def limits_part() -> tuple[Callable[..., Any], ...]:
                 low = middle + one
             else:
                 high = middle
+                if count == zeros:  # after about log2(rows) steps; only where u repeats are all 53 needed
+                    low = middle
         return to_float_unsigned(low) * unit
 
     def part(x: Any, wide: Any, y: Any, high: Any, uniform: Any, rows: Any, columns: Any, zeros: Any, limits: Any) -> None:
