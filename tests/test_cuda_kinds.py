@@ -1,4 +1,4 @@
-"""Structures of more than one kernel on the device of tests/host: taps, sparse matrices and Fourier kernels have the CPU's bits."""
+"""Taps, sparse matrices and Fourier kernels on the device of tests/host have the CPU's bits."""
 
 from __future__ import annotations
 

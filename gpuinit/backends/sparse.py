@@ -23,9 +23,10 @@ Array = np.ndarray[Any, Any]
 Fill = Callable[[Array, Sampler, Region, Key], None]
 
 CHUNK = 2**21
-"""Uniforms held at once, but for a column of more rows: 16 MiB, and as much again to sort them."""
+"""Uniforms held at once, but for a column of more rows: 16 MiB."""
 UNIT = Uniform(0.0, 1.0)
 """In float64 its values are the upper 53 bits of the words times 2^-53, exactly."""
+_SAMPLER = UNIT.sampler(np.dtype(np.float64))
 
 
 def write(out: Array, structure: Sparse, region: Region, key: Key, fill: Fill) -> None:
@@ -33,35 +34,39 @@ def write(out: Array, structure: Sparse, region: Region, key: Key, fill: Fill) -
     fill(out, structure.values.sampler(out.dtype), region, key)
     if structure.zeros == 0 or out.size == 0:
         return
-    rows, mask_key, zero = region.logical[0], structure.mask_key(key), np.zeros((), out.dtype)
-    wide = max(1, CHUNK // rows)
+    mask_key, zero = structure.mask_key(key), np.zeros((), out.dtype)
+    wide = max(1, CHUNK // region.logical[0])
     for first in range(0, region.counts[1], wide):
-        width = min(wide, region.counts[1] - first)
-        uniform = np.empty((rows, width))
-        here = Region(region.logical, (0, region.starts[1] + first), uniform.shape)
-        fill(uniform, UNIT.sampler(uniform.dtype), here, mask_key)
-        limit, tied = _limits(uniform, structure.zeros)
-        target = out[:, first : first + width]
-        step = max(1, CHUNK // width)
+        target = out[:, first : first + wide]
+        column, width = region.starts[1] + first, target.shape[1]
+        limit, last = _limits(region.logical, column, width, structure.zeros, mask_key, fill)
+        step = CHUNK // width
         for start in range(0, len(out), step):
-            stop = min(start + step, len(out))
-            place = slice(region.starts[0] + start, region.starts[0] + stop) if region.rows is None else region.rows[start:stop]
-            chosen = uniform[place] <= limit
-            for column, last in tied:
-                number = np.arange(rows)[place]
-                chosen[:, column] &= (uniform[place, column] < limit[column]) | (number <= last)
-            np.copyto(target[start:stop], zero, where=chosen)
+            some = target[start : start + step]
+            ids = None if region.rows is None else region.rows[start : start + step]
+            uniform = np.empty(some.shape)
+            begin = (region.starts[0] + start if ids is None else 0, column)
+            fill(uniform, _SAMPLER, Region(region.logical, begin, some.shape, ids), mask_key)
+            chosen = uniform <= limit
+            for tied in last:
+                number = np.arange(begin[0], begin[0] + len(some)) if ids is None else ids
+                chosen[:, tied] &= (uniform[:, tied] < limit[tied]) | (number <= last[tied])
+            np.copyto(some, zero, where=chosen)
 
 
-def _limits(uniform: Array, zeros: int) -> tuple[Array, list[tuple[int, int]]]:
-    """The `zeros`-th least number of each column; for columns that have it further behind, too, the last row it is zero in."""
-    columns = uniform.T.copy()
+def _limits(
+    shape: tuple[int, ...], column: int, width: int, zeros: int, mask_key: Key, fill: Fill
+) -> tuple[Array, dict[int, int]]:
+    """The `zeros`-th least u of columns; for those in which that u comes again, the row of the `zeros`-th least (u, r)."""
+    rows = shape[0]
+    columns = np.empty((width, rows))
+    fill(columns.T, _SAMPLER, Region(shape, (0, column), (rows, width)), mask_key)
     columns.partition(zeros - 1, axis=1)
     limit = columns[:, zeros - 1].copy()
-    again = np.flatnonzero(columns[:, zeros:].min(axis=1, initial=np.inf) == limit)
-    return limit, [(int(column), _last(uniform[:, column], limit[column], zeros)) for column in again]
-
-
-def _last(column: Array, limit: Any, zeros: int) -> int:
-    """The row of the `zeros`-th least (number, row) of a column, whose number is `limit`."""
-    return int(np.flatnonzero(column == limit)[zeros - 1 - np.count_nonzero(column < limit)])
+    last = {}
+    for tied in np.flatnonzero(columns[:, zeros:].min(axis=1, initial=np.inf) == limit).tolist():
+        again = np.empty((rows, 1))
+        fill(again, _SAMPLER, Region(shape, (0, column + tied), again.shape), mask_key)
+        less = np.count_nonzero(again < limit[tied])
+        last[tied] = int(np.flatnonzero(again == limit[tied])[zeros - 1 - less])
+    return limit, last
