@@ -45,7 +45,8 @@ def test_taps(gpu: Any, dtype: str, ids: Any) -> None:
         whole = init(shape, dtype, device="cpu")
         if isinstance(init, gpuinit.DeltaOrthogonal) and whole.size:
             centre = tuple((size - 1) // 2 for size in shape[:-2])
-            whole[centre] = on_host(gpuinit.Orthogonal(init.gain, init.seed)(shape[-2:], dtype, device="cuda"))
+            matrix = gpuinit.Orthogonal(init.gain, init.seed)(shape[-2:], dtype, device="cuda")
+            whole[centre] = on_host(matrix)
         for part in ({}, *parts):
             block = part.get("block", (slice(None),))
             wanted = np.ascontiguousarray(whole[(part["rows"], *block[1:])] if "rows" in part else whole[block])
@@ -117,7 +118,8 @@ def test_among_equals_the_smaller_rows_are_zero(gpu: Any, step: int, monkeypatch
 
     monkeypatch.setattr(sparse, "draw", coarse)
     for zeros in (1, 13, 20, 39, 40):
-        found = on_host(gpuinit.Sparse(zeros / 40, seed=5)(shape, "float64", device="cuda")) == 0
+        made = gpuinit.Sparse(zeros / 40, seed=5)(shape, "float64", device="cuda")
+        found = on_host(made) == 0
         wanted = np.zeros(shape, bool)
         np.put_along_axis(wanted, np.argsort(drawn.pop(), axis=0, kind="stable")[:zeros], True, axis=0)
         assert (found == wanted).all()
