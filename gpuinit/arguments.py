@@ -7,9 +7,9 @@ import numbers
 from collections.abc import Sequence
 from typing import Any
 
-from gpuinit.key import integer
+from gpuinit.key import integer, shown
 
-__all__ = ["axes", "choice", "finite", "finite_complex", "real"]
+__all__ = ["at_least", "axes", "choice", "finite", "finite_complex", "real", "whole"]
 
 
 def real(value: Any, name: str) -> float:
@@ -35,6 +35,22 @@ def finite(value: Any, name: str) -> float:
     number = real(value, name)
     if math.isinf(number):
         raise ValueError(f"{name}={value!r}: it must be finite")
+    return number
+
+
+def at_least(least: float, value: Any, name: str) -> float:
+    """`value` as a finite float >= least; TypeError and ValueError as in `finite`, and ValueError for smaller ones."""
+    number = finite(value, name)
+    if number < least:
+        raise ValueError(f"{name}={value!r}: it must be >= {least:g}")
+    return number
+
+
+def whole(value: Any, name: str) -> int:
+    """`value` as an int >= 1; TypeError for what is not an integer (a bool is none), ValueError for smaller ones."""
+    number = integer(value, name)
+    if number < 1:
+        raise ValueError(f"{name}={shown(number)}: it must be an integer >= 1")
     return number
 
 

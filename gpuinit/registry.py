@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from gpuinit.initializers import base, constant, orthogonal, random, stft, variance_scaling
+from gpuinit.initializers import base, constant, convolution, orthogonal, random, sparse, stft, variance_scaling
 from gpuinit.key import CONTRACT, check_contract
 
-__all__ = ["deserialize", "get", "names", "serialize"]
+__all__ = ["deserialize", "find", "get", "names", "serialize"]
 
-_MODULES = (constant, orthogonal, random, stft, variance_scaling)
+_MODULES = (constant, convolution, orthogonal, random, sparse, stft, variance_scaling)
 _CLASSES = {
     "Initializer": base.Initializer,
     **{name: getattr(module, name) for module in _MODULES for name in module.__all__},
@@ -56,6 +56,11 @@ def names() -> list[str]:
     return sorted(_snake_case(name) for name, kind in _CLASSES.items() if kind is not base.Initializer)
 
 
+def find(name: str) -> type[base.Initializer] | None:
+    """The built-in class that `get` knows by a name, or None."""
+    return _BY_NAME.get(name)
+
+
 class _Array(constant.Constant):
     """What `get` makes of an array: that array in any dtype, at its own shape alone. Serialized as a Constant."""
 
@@ -82,7 +87,8 @@ def get(identifier: Any, custom_objects: Mapping[str, Any] | None = None) -> Any
         an instance, for an instance or a callable itself.
 
     Raises:
-        ValueError: nothing is known by that identifier. TypeError: a dict holds a wrong argument.
+        ValueError: nothing is known by that identifier. TypeError: a dict holds a wrong argument, or the class needs one, as
+            Sparse does.
     """
     if identifier is None or isinstance(identifier, (str, dict)):
         return deserialize(identifier, custom_objects)

@@ -14,6 +14,7 @@ import numpy as np
 
 from gpuinit.kernels.cuda_parts import ID_DTYPES, coordinates
 from gpuinit.kernels.memory import load, store
+from gpuinit.kernels.primitives import quotient
 
 __all__ = ["constant_part", "copy_part", "diagonal_part"]
 
@@ -101,10 +102,11 @@ def copy_part(size: str, ids: str) -> tuple[Callable[..., Any], ...]:
 
 @functools.cache
 def diagonal_part(size: str, ids: str) -> tuple[Callable[..., Any], ...]:
-    """part(x, wide, y, high, out, first_row, count, length, columns, shift, jump, stride, pattern, rows): a diagonal by rows.
+    """part(x, wide, y, high, out, first_row, count, period, turns, length, columns, shift, jump, stride, pattern, rows).
 
     Row r of the selection's `count` rows (number `first_row` + r, or the id) is element o = number - the diagonal's first row,
-    which the caller has taken off `first_row`; it lies in column o + `shift` of the selection's `columns`, if at all.
+    which the caller has taken off `first_row`; it lies in column o + `shift` of the selection's `columns`, if at all. The
+    diagonal begins again every `period` rows, `turns` times in all, and has `length` elements each time.
     """
     kind, id_like, has_rows = _PATTERN[size], ID_DTYPES[ids](0), ids != "none"
     id_size = np.uint64(id_like.itemsize)
@@ -117,6 +119,8 @@ def diagonal_part(size: str, ids: str) -> tuple[Callable[..., Any], ...]:
         out: Any,
         first_row: Any,
         count: Any,
+        period: Any,
+        turns: Any,
         length: Any,
         columns: Any,
         shift: Any,
@@ -130,8 +134,10 @@ def diagonal_part(size: str, ids: str) -> tuple[Callable[..., Any], ...]:
             order = first_row + row
             if has_rows:
                 order = first_row + np.uint64(load(rows + row * id_size, id_like))
+            turn = quotient(order, period)
+            order -= turn * period
             column = order + shift
-            if order < length and column < columns:
+            if turn < turns and order < length and column < columns:
                 store(out + row * jump + column * stride, kind(pattern))
             row += wide * high
 

@@ -19,7 +19,7 @@ with warnings.catch_warnings():  # numba-cuda 0.30 uses what NumPy 2.5 deprecate
     warnings.simplefilter("ignore", DeprecationWarning)
     from numba import cuda
 
-from gpuinit.kernels import cuda_copy, cuda_fill, cuda_hash
+from gpuinit.kernels import cuda_copy, cuda_fill, cuda_hash, cuda_structures
 from gpuinit.kernels.cuda_parts import coordinates
 from gpuinit.kernels.philox import philox32
 
@@ -34,6 +34,7 @@ _PARTS = {
     "diagonal": cuda_copy.diagonal_part,
     "hash": cuda_hash.hash_part,
     "rows": cuda_hash.rows_part,
+    **cuda_structures.PARTS,
 }
 
 
@@ -61,7 +62,7 @@ def kernel(name: str, *parameters: str) -> Callable[..., Any]:
     """The kernel as Numba or its simulator compiles it.
 
     Names and parameters: "fill" (quantile, storage, ids), "constant" (size), "copy" (size, ids), "diagonal" (size, ids),
-    "hash" (size), "rows" (ids).
+    "hash" (size), "rows" (ids), "limits" (), "clear" (size, ids), "fourier" (side, storage, ids).
     """
     return _WRAPPERS[name](parts(name, *parameters)[-1])
 
@@ -206,14 +207,14 @@ def _copy(part):
 
 
 def _diagonal(part):
-    def diagonal(out, first_row, count, length, columns, shift, jump, stride, pattern, rows):
+    def diagonal(out, first_row, count, period, turns, length, columns, shift, jump, stride, pattern, rows):
         x = np.uint64(cuda.blockIdx.x) * np.uint64(cuda.blockDim.x) + np.uint64(cuda.threadIdx.x)
         y = np.uint64(cuda.blockIdx.y) * np.uint64(cuda.blockDim.y) + np.uint64(cuda.threadIdx.y)
         wide, high = (
             np.uint64(cuda.gridDim.x) * np.uint64(cuda.blockDim.x),
             np.uint64(cuda.gridDim.y) * np.uint64(cuda.blockDim.y),
         )
-        part(x, wide, y, high, out, first_row, count, length, columns, shift, jump, stride, pattern, rows)
+        part(x, wide, y, high, out, first_row, count, period, turns, length, columns, shift, jump, stride, pattern, rows)
 
     return diagonal
 
@@ -245,3 +246,4 @@ def _rows(part):
 
 
 _WRAPPERS = {"fill": _fill, "constant": _constant, "copy": _copy, "diagonal": _diagonal, "hash": _hash, "rows": _rows}
+_WRAPPERS |= cuda_structures.WRAPPERS

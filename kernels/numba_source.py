@@ -1,4 +1,4 @@
-"""Teaches Numba the Python source of the stream: the quantiles and the rounding."""
+"""Teaches Numba the Python source of the stream: the quantiles, the rounding, and the cosines of Fourier kernels."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import inspect
 from numba.core import types
 from numba.extending import overload
 
-from gpuinit.kernels import formats, narrow, primitives, quantiles
+from gpuinit.kernels import formats, narrow, primitives, quantiles, trigonometry
 from gpuinit.kernels.numba_primitives import teach
 
 __all__: list[str] = []
 
 teach(primitives.clamp)
-for _module in (quantiles, narrow):
+for _module in (quantiles, narrow, trigonometry):
     for _function in vars(_module).values():
         own = inspect.isfunction(_function) and _function.__module__ == _module.__name__
         if own and _function.__name__ != "_target":

@@ -27,6 +27,7 @@ DETERMINISTIC = [
     Row("Constant", {"value": 3.0}, "value"),
     Row("Identity", {"gain": 2.0}, "gain"),
     Row("STFT", {"side": "imag", "window": None}, "side window periodic scaling", (12, 3, 9)),
+    Row("Dirac", {"groups": 2, "gain": 2.0}, "groups gain layout", (12, 3, 9)),
 ]
 ELEMENTWISE = [
     Row("RandomNormal", {"mean": 1.0, "stddev": 0.5, "seed": 1}, "seed mean stddev"),
@@ -42,7 +43,12 @@ ELEMENTWISE = [
         for seed, name in enumerate(("GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "LecunNormal", "LecunUniform"), 5)
     ),
 ]
-RANDOM = [*ELEMENTWISE, Row("Orthogonal", {"gain": 0.5, "seed": 11}, "seed gain")]
+RANDOM = [
+    *ELEMENTWISE,
+    Row("Orthogonal", {"gain": 0.5, "seed": 11}, "seed gain"),
+    Row("DeltaOrthogonal", {"gain": 0.5, "seed": 12}, "seed gain", (12, 5, 9)),
+    Row("Sparse", {"sparsity": 0.3, "stddev": 0.5, "seed": 13}, "seed sparsity stddev"),
+]
 ALL = [*DETERMINISTIC, *RANDOM]
 FLOATS = ["float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "float32", "float64", "complex64", "complex128"]
 INTEGERS = ["bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]

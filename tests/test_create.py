@@ -117,6 +117,11 @@ def test_a_tables_file_is_what_python_makes(tmp_path: Path, small_chunks: None, 
             ("stft", {}, (64, 3, 33)),
         ],
         *[
+            ("delta_orthogonal", {"gain": 3.0}, (3, 4, 20, 30)),
+            ("dirac", {"groups": 4, "layout": "keras"}, (3, 4, 20, 32)),
+            ("sparse", {"sparsity": 0.7}, (400, 30)),
+        ],
+        *[
             ("lecun_normal", {}, (0, 7)),
             ("lecun_normal", {}, (7, 0)),
             ("zeros", {}, (1, 1, 1, 1)),
@@ -128,7 +133,7 @@ def test_a_tables_file_is_what_python_makes(tmp_path: Path, small_chunks: None, 
 def test_one_tensor_for_every_kind(
     init: str, args: dict[str, Any], shape: tuple[int, ...], dtype: str, tmp_path: Path, small_chunks: None
 ) -> None:
-    kind = type(gpuinit.initializers.get(init))
+    kind: Any = gpuinit.registry.find(init)
     seed = {"seed": 3} if issubclass(kind, gpuinit.RandomInitializer) else {}
     expected = kind(**args, **seed)(shape, dtype)
     given = [f"--arg={name}={json.dumps(value)}" for name, value in args.items()]
@@ -311,6 +316,9 @@ def refused(capsys: pytest.CaptureFixture[str], status: int, arguments: tuple[ob
         ("--shape 5 --init initializer", "init='initializer' is not known"),
         ("--shape 5 --init os.system", "init='os.system' is not known"),
         ("--shape 5 --arg stddev=2", "RandomUniform has no argument 'stddev'; it takes minval, maxval"),
+        ("--shape 5,5 --init sparse", "args: Sparse needs the argument 'sparsity'; it takes sparsity, stddev"),
+        ("--shape 5,5 --init sparse --arg sparsity=2", "sparsity=2: it must be a fraction of zeros in [0, 1]"),
+        ("--shape 5 --init sparse --arg sparsity=0.9", "shape=(5,) has 1 axes: Sparse makes matrices"),
         ("--shape 5 --init zeros --arg value=2", "Zeros has no argument 'value'; it takes none"),
         ("--shape 5 --arg seed=2", "seed is set by the seed option"),
         ("--shape 5 --arg minval", "'minval' must be NAME=VALUE"),

@@ -13,7 +13,7 @@ from initializer_table import ALL, Row, name_of
 
 import gpuinit
 from gpuinit import Key, SeedGenerator, deserialize, get, serialize
-from gpuinit.registry import names
+from gpuinit.registry import find, names
 
 NAMES = {
     **{row.name: row.name for row in ALL},
@@ -35,6 +35,9 @@ NAMES = {
     "lecun_uniform": "LecunUniform",
     "orthogonal": "Orthogonal",
     "stft": "STFT",
+    "delta_orthogonal": "DeltaOrthogonal",
+    "dirac": "Dirac",
+    "sparse": "Sparse",
     "IdentityInitializer": "Identity",
     "OrthogonalInitializer": "Orthogonal",
     "STFTInitializer": "STFT",
@@ -56,15 +59,20 @@ def through_json(value: Any) -> Any:
 @pytest.mark.parametrize(("name", "wanted"), NAMES.items())
 def test_names(name: str, wanted: str) -> None:
     kind = getattr(gpuinit, wanted)
+    assert find(name) is kind and serialize(name) == name
+    if wanted == "Sparse":  # has no default
+        assert type(get({"class_name": name, "config": {"sparsity": 0.5}})) is kind
+        with pytest.raises(TypeError, match=f"{name} could not be made.*'sparsity'"):
+            get(name)
+        return
     made = [get(name), deserialize(name), get({"class_name": name}), get({"class_name": name, "config": {}})]
     assert [type(one) for one in made] == [kind] * 4
-    assert serialize(name) == name
 
 
 def test_the_list_of_names() -> None:
     """Sorted, one a class, and what `get` knows them by."""
     assert names() == sorted(names())
-    assert sorted(type(get(name)).__name__ for name in names()) == sorted(row.name for row in ALL)
+    assert sorted(getattr(find(name), "__name__", "") for name in names()) == sorted(row.name for row in ALL)
 
 
 @pytest.mark.parametrize("row", ALL, ids=name_of)

@@ -17,7 +17,7 @@ import gpuinit
 from gpuinit.arrays import cast
 from gpuinit.backends.structures import write
 from gpuinit.region import Region
-from gpuinit.structures import Constant, Diagonal, Fourier, Haar, Structure
+from gpuinit.structures import Constant, Diagonal, Fourier, Haar, Sparse, Structure, Tap
 
 TABLE = np.arange(1, 36).reshape(5, 7)
 DTYPES = [np.dtype(name) for name in ("bool", "uint8", "int64", "float16", "float32", "float64", "complex128")] + [
@@ -30,7 +30,7 @@ def written(structure: Structure, region: Region, dtype: Any) -> Any:
     dtype = np.dtype(dtype)
     around = np.ones(tuple(2 * count + 1 for count in region.counts), dtype)
     out = around[tuple(slice(count * 2 - 1, None, -2) if count else slice(0, 0) for count in region.counts)]
-    write(out, structure, region, None, None)  # type: ignore[arg-type]
+    write(out, structure, region, None, None, None)  # type: ignore[arg-type]
     result = out.copy()
     out[...] = np.ones((), dtype)
     assert (around == np.ones((), dtype)).all()
@@ -140,7 +140,15 @@ def test_runs_of_large_arrays_do_not_show(data: st.DataObject) -> None:
 
 
 def test_what_can_be_made_in_blocks() -> None:
-    assert [kind.divisible for kind in (Structure, Constant, Diagonal, Fourier, Haar)] == [True, True, True, True, False]
+    divisible = [
+        Structure(),
+        Constant(1),
+        Diagonal(1.0, 0, 0),
+        Fourier("real", np.ones(1)),
+        Tap(Diagonal(1.0, 0, 0), (1, 2), (0,)),
+    ]
+    assert all(structure.divisible for structure in divisible)
+    assert not any(structure.divisible for structure in (Haar(1.0), Sparse(1.0, 1), Tap(Haar(1.0), (1, 2), (0,))))
 
 
 # Refusals

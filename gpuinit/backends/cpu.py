@@ -44,7 +44,7 @@ class CPU:
         if out.size == 0:
             return
         if not isinstance(law, Sampler):
-            structures.write(out, law, region, key, self.normal)
+            structures.write(out, law, region, key, self.normal, self.fill)
             return
         assert key is not None
         if self._drawn <= BREAK_EVEN:

@@ -2,36 +2,44 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from gpuinit.arrays import as_array, rounded
+from gpuinit.backends import sparse
 from gpuinit.backends.orthogonal import haar
+from gpuinit.kernels.trigonometry import cosine, minus_sine
 from gpuinit.key import Key
 from gpuinit.region import Region
-from gpuinit.structures import Constant, Diagonal, Fourier, Haar, Structure
+from gpuinit.sampler import Sampler
+from gpuinit.structures import Constant, Diagonal, Fourier, Haar, Sparse, Structure, Tap
 
 __all__ = ["write"]
 
 Array = np.ndarray[Any, Any]
 Normal = Callable[[tuple[int, int], np.dtype[Any], Key], Array]
+Fill = Callable[[Array, Sampler, Region, Key], None]
 
 _RUN = 2**13
 """Elements computed at once: temporaries take some hundred KiB, whatever the tensor's size."""
+_WAVE_RUN = 2**10
+"""Cosines computed at once: the arithmetic has some dozen temporaries."""
+_PER_TABLE = 16
+"""From this many elements for each entry on, a Fourier kernel looks its cosines up in a table of one period."""
 
 
-def write(out: Array, structure: Structure, region: Region, key: Key | None, normal: Normal) -> None:
+def write(out: Array, structure: Structure, region: Region, key: Key | None, normal: Normal, fill: Fill) -> None:
     """Write the region of the tensor that a structure is into `out`.
 
     Args:
         out: an array of the region's shape, of any strides and dtype.
-        structure: a Constant, Diagonal, Fourier or Haar, whose check(out.dtype) has passed.
+        structure: any of `gpuinit.structures`, whose check(out.dtype) has passed.
         region: which part of the logical tensor.
         key: the key of a structure that is random.
         normal: draws the standard normal matrix of a shape, dtype and key.
+        fill: fill(out, sampler, region, key) draws a region of a tensor.
     """
     if isinstance(structure, Constant):
         _constant(out, structure, region)
@@ -43,6 +51,11 @@ def write(out: Array, structure: Structure, region: Region, key: Key | None, nor
         assert key is not None
         whole = haar(region.logical, out.dtype, structure.gain, structure.method, key, normal)
         out[...] = whole[region.slices]
+    elif isinstance(structure, Tap):
+        _tap(out, structure, region, key, normal, fill)
+    elif isinstance(structure, Sparse):
+        assert key is not None
+        sparse.write(out, structure, region, key, fill)
     else:
         raise TypeError(f"{type(structure).__name__} is not a structure that the CPU can write")
 
@@ -82,28 +95,36 @@ def _store(out: Array, value: Array) -> None:
 def _diagonal(out: Array, structure: Diagonal, region: Region) -> None:
     gain = rounded(structure.gain, out.dtype)
     out[...] = np.zeros((), out.dtype)
-    if out.size == 0:
-        return
-    length = min(region.logical)
-    first_column, columns = region.starts[1], region.counts[1]
-    if region.rows is not None:
-        order = region.rows - structure.row
-        column = order + structure.column - first_column
-        place = np.flatnonzero((order >= 0) & (order < length) & (column >= 0) & (column < columns))
-        out[place, column[place]] = gain
-        return
-    first = max(region.starts[0] - structure.row, first_column - structure.column, 0)
-    last = min(region.starts[0] + region.counts[0] - structure.row, first_column + columns - structure.column, length)
-    each = np.arange(first, max(first, last))
-    out[each + (structure.row - region.starts[0]), each + (structure.column - first_column)] = gain
+    length, first_column, columns = structure.length(region.logical), region.starts[1], region.counts[1]
+    for start in range(0, len(out), _RUN):
+        stop = min(start + _RUN, len(out))
+        number = np.arange(start, stop) + region.starts[0] if region.rows is None else region.rows[start:stop]
+        order = number - structure.row
+        step = order if structure.period is None else order % structure.period
+        column = step + structure.column - first_column
+        place = np.flatnonzero((order >= 0) & (step < length) & (column >= 0) & (column < columns))
+        out[start + place, column[place]] = gain
+
+
+def _tap(out: Array, structure: Tap, region: Region, key: Key | None, normal: Normal, fill: Fill) -> None:
+    """The matrix, drawn once, wherever the region has it."""
+    out[...] = np.zeros((), out.dtype)
+    places, part = structure.part(region)
+    matrices = np.moveaxis(out, structure.axes, (-2, -1))
+    for place in places[:1]:
+        write(matrices[place], structure.matrix, part, key, normal, fill)
+    for place in places[1:]:
+        matrices[place] = matrices[places[0]]
 
 
 def _fourier(out: Array, structure: Fourier, region: Region) -> None:
-    """window[t] cos(2 pi t f / F) or -window[t] sin(2 pi t f / F), from float64."""
+    """window[t] cos(2 pi t f / F) or -window[t] sin(2 pi t f / F), rounded to float64 and then once to the dtype."""
     if out.size == 0:
         return
-    period = 2 * (region.logical[2] - 1)
-    shift = period if structure.side == "imag" else 0  # -sin(a) = cos(a + pi/2), in quarters of a step
+    wave = cosine if structure.side == "real" else minus_sine
+    half = np.uint64(region.logical[2] - 1)
+    period = 2 * half
+    table = _waves(wave, np.arange(period, dtype=np.uint64), half) if period <= out.size // _PER_TABLE else None
     times, _, frequencies = region.counts
     wide = min(frequencies, _RUN)
     for start in range(0, times, _RUN // wide):
@@ -111,25 +132,16 @@ def _fourier(out: Array, structure: Fourier, region: Region) -> None:
         time = np.arange(start, stop) + region.starts[0] if region.rows is None else region.rows[start:stop]
         for first in range(0, frequencies, wide):
             last = min(first + wide, frequencies)
-            frequency = np.arange(first, last) + region.starts[2]
-            turn = 4 * _products(time, frequency, period) + shift
-            kernel = structure.window[time][:, None] * _cosine(turn % (4 * period), 4 * period)
-            out[start:stop, 0, first:last] = rounded(kernel, out.dtype)
+            frequency = np.arange(first, last, dtype=np.uint64) + np.uint64(region.starts[2])
+            turn = time.astype(np.uint64)[:, None] * frequency % period  # at most 2^63, as the tensor has no more elements
+            waves = _waves(wave, turn, half) if table is None else table[turn]
+            out[start:stop, 0, first:last] = rounded(structure.window[time][:, None] * waves, out.dtype)
 
 
-def _products(time: Array, frequency: Array, period: int) -> Array:
-    """t f modulo the period, in exact integers: Python's where 64 bits might overflow."""
-    exact = np.int64 if period < 2**31 else object
-    product: Array = time.astype(exact)[:, None] % period * frequency.astype(exact)[None, :] % period
-    return product.astype(np.int64)
-
-
-def _cosine(turn: Array, period: int) -> Array:
-    """cos(2 pi turn / period) for integers 0 <= turn < period, a multiple of 4; exact at each quarter of the period."""
-    turn = np.minimum(turn, period - turn)  # 0 .. half
-    flipped = 4 * turn > period
-    turn = np.where(flipped, period // 2 - turn, turn)  # 0 .. quarter
-    near_zero = 8 * turn > period
-    angle = np.where(near_zero, period // 4 - turn, turn) * (2 * math.pi / period)
-    value = np.where(near_zero, np.sin(angle), np.cos(angle))
-    return np.where(flipped, -value, value)
+def _waves(wave: Callable[[Any, Any], Array], turn: Array, half: Any) -> Array:
+    """A wave at the places `turn`, computed in runs."""
+    found = np.empty(turn.shape)
+    flat, turns = found.reshape(-1), turn.reshape(-1)
+    for start in range(0, turn.size, _WAVE_RUN):
+        flat[start : start + _WAVE_RUN] = wave(turns[start : start + _WAVE_RUN], half)
+    return found

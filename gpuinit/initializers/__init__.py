@@ -2,8 +2,10 @@
 
 from gpuinit.initializers.base import Initializer, RandomInitializer
 from gpuinit.initializers.constant import Constant, Identity, Ones, Zeros
+from gpuinit.initializers.convolution import DeltaOrthogonal, Dirac
 from gpuinit.initializers.orthogonal import Orthogonal
 from gpuinit.initializers.random import RandomNormal, RandomUniform, TruncatedNormal
+from gpuinit.initializers.sparse import Sparse
 from gpuinit.initializers.stft import STFT
 from gpuinit.initializers.variance_scaling import (
     GlorotNormal,
@@ -21,6 +23,8 @@ from gpuinit.registry import deserialize, get, serialize
 __all__ = [
     "STFT",
     "Constant",
+    "DeltaOrthogonal",
+    "Dirac",
     "GlorotNormal",
     "GlorotUniform",
     "HeNormal",
@@ -34,6 +38,7 @@ __all__ = [
     "RandomInitializer",
     "RandomNormal",
     "RandomUniform",
+    "Sparse",
     "TruncatedNormal",
     "VarianceScaling",
     "Zeros",

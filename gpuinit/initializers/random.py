@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from gpuinit import arrays, distributions
-from gpuinit.arguments import finite, finite_complex, real
+from gpuinit.arguments import at_least, finite, finite_complex, real
 from gpuinit.initializers.base import RandomInitializer
 
 __all__ = ["RandomNormal", "RandomUniform", "TruncatedNormal"]
@@ -30,7 +30,7 @@ class RandomNormal(RandomInitializer):
 
     def __init__(self, mean: complex = 0.0, stddev: float = 0.05, seed: Any = None) -> None:
         self.mean = finite_complex(mean, "mean")
-        self.stddev = _at_least_zero(stddev)
+        self.stddev = at_least(0, stddev, "stddev")
         super().__init__(seed)
 
     def distribution(self, shape: tuple[int, ...]) -> distributions.Distribution:
@@ -90,7 +90,7 @@ class TruncatedNormal(RandomInitializer):
         self, mean: complex = 0.0, stddev: float = 0.05, seed: Any = None, lower: float = -2.0, upper: float = 2.0
     ) -> None:
         self.mean = finite_complex(mean, "mean")
-        self.stddev = _at_least_zero(stddev)
+        self.stddev = at_least(0, stddev, "stddev")
         self.lower = real(lower, "lower")
         self.upper = real(upper, "upper")
         if self.lower > self.upper or self.lower == math.inf or self.upper == -math.inf:
@@ -107,10 +107,3 @@ class TruncatedNormal(RandomInitializer):
         if (self.lower, self.upper) != (-2.0, 2.0):
             config.update(lower=self.lower, upper=self.upper)
         return config
-
-
-def _at_least_zero(stddev: Any) -> float:
-    number = finite(stddev, "stddev")
-    if number < 0:
-        raise ValueError(f"stddev={stddev!r}: it must be >= 0")
-    return number

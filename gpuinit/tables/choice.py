@@ -65,17 +65,17 @@ def _made(kind: type[Initializer], choice: Choice, key: Key) -> Initializer:
         if name not in accepted:
             takes = f"it takes {', '.join(accepted)}" if accepted else "it takes none"
             raise ValueError(f"args: {kind.__name__} has no argument {name!r}; {takes}")
+    for name in accepted:
+        if known[name].default is inspect.Parameter.empty and name not in choice.args:
+            raise ValueError(f"args: {kind.__name__} needs the argument {name!r}; it takes {', '.join(accepted)}")
     made: Initializer = kind(**choice.args, **({"seed": key} if "seed" in known else {}))
     return made
 
 
 def _class(name: str) -> type[Initializer]:
     """The initializer class of a name that `registry.get` knows."""
-    try:
-        kind = type(registry.get(name))
-    except ValueError:
-        kind = Initializer
-    if kind is not Initializer:
+    kind = registry.find(name)
+    if kind not in (None, Initializer):
         return kind
     close = difflib.get_close_matches(name.lower(), registry.names(), 1)
     hint = f"did you mean {close[0]!r}? " if close else ""

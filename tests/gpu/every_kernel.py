@@ -43,6 +43,8 @@ def run(rig: Any, few: bool = False) -> None:
             _draw(rig, Stated(law, KEY), dtypes.canonical(dtype))
     for dtype in PATTERNS[1::2] if few else PATTERNS:
         _structures(rig, dtype)
+    for dtype in storage:
+        _computed(rig, dtype)
 
 
 def expected() -> set[Any]:
@@ -51,7 +53,9 @@ def expected() -> set[Any]:
     plain = {struct: name for names in (cuda_source.QUANTILES, cuda_source.STORAGE) for name, struct in names.items()}
     for kind in ("none", "int32", "int64"):
         found |= {("fill", plain[kernel[0]], plain[kernel[1]], kind) for kernel in found if kernel[0] in plain}
-        found |= {(name, size, kind) for name in ("copy", "diagonal") for size in "1248"}
+        found |= {(name, size, kind) for name in ("copy", "diagonal", "clear") for size in "1248"}
+        found |= {("fourier", side, storage, kind) for side in ("real", "imag") for storage in cuda_source.STORAGE}
+    found.add(("limits",))
     return found | {(name, size) for name in ("constant", "hash") for size in "1248"} | {("rows", "int32"), ("rows", "int64")}
 
 
@@ -96,6 +100,16 @@ def _structures(rig: Any, dtype: str) -> None:
             init((50, 33), dtype, device="cuda", rows=ids)
     gpuinit.Ones().fill(rig.empty(SIZE + 1, dtype)[1:])
     element_hash(rig.empty((3, SIZE), dtype))
+
+
+def _computed(rig: Any, dtype: str) -> None:
+    kernels = [(gpuinit.STFT(side), (50, 1, 33)) for side in ("real", "imag")]
+    for init, shape in [(gpuinit.Sparse(0.3, seed=KEY), (50, 33)), *kernels]:
+        init(shape, dtype, device="cuda")
+        init(shape, dtype, device="cuda", block=(slice(3, 47),))
+        init.fill(rig.empty(shape[::-1], dtype).T, shape=shape)
+        for ids in _ids(rig):
+            init(shape, dtype, device="cuda", rows=ids)
 
 
 if __name__ == "__main__":

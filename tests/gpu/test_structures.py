@@ -1,4 +1,4 @@
-"""What is not drawn element by element: constants, arrays, identities, orthogonal matrices, Fourier kernels; the CPU's bits."""
+"""What is not drawn element by element: constants, arrays, diagonals, taps, orthogonal and sparse matrices, Fourier kernels."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from initializer_table import FLOATS, INTEGERS
 
 import gpuinit
 from gpu.rig import Rig, same, strided, untouched_around
+from gpuinit.backends.cuda import sparse
 
 pytestmark = pytest.mark.gpu
 
@@ -35,6 +36,8 @@ STRUCTURES: dict[str, tuple[gpuinit.Initializer, list[str]]] = {
     "identity of integers": (gpuinit.Identity(), INTEGERS),
     "identity in the corner": (gpuinit.Identity(0.5, placement="corner"), FLOATS),
     "orthogonal": (gpuinit.Orthogonal(gain=0.5, seed=11), FLOATS),
+    "sparse": (gpuinit.Sparse(0.7, 0.5, seed=11), FLOATS),
+    "all zero": (gpuinit.Sparse(1.0, seed=11), FLOATS),
 }
 EVERY = [pytest.param(init, dtype, id=f"{name}-{dtype}") for name, (init, dtypes) in STRUCTURES.items() for dtype in dtypes]
 
@@ -82,11 +85,53 @@ def test_orthogonal_shapes(shape: tuple[int, ...], dtype: str, gpu: Rig) -> None
 
 
 @pytest.mark.parametrize("side", ["real", "imag"])
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float64"])
+@pytest.mark.parametrize("dtype", [*FLOATS, "int16"])
 def test_stft(side: str, dtype: str, gpu: Rig) -> None:
-    init, shape = gpuinit.STFT(side=side), (16, 1, 9)
-    for part in ({}, {"rows": [3, 15, 3]}, {"block": (slice(2, 9), slice(None), slice(1, 5))}):
-        assert same(gpu, init(shape, dtype, device="cuda", **part), init(shape, dtype, device="cpu", **part)), part
+    """Cosines computed there; rejects a contraction that NVVM or ptxas made of them."""
+    init, shape = gpuinit.STFT(side=side), (gpu.size(400, 40), 1, gpu.size(257, 33))
+    parts = ({}, {"rows": [3, 15, 3]}, {"rows": gpu.put(np.array([39, 0]))}, {"block": (slice(2, 9), slice(None), slice(1, 5))})
+    for part in parts:
+        given = {**part, "rows": gpu.host(part["rows"])} if "rows" in part and not isinstance(part["rows"], list) else part
+        expected = init(shape, dtype, device="cpu", **given)
+        assert same(gpu, init(shape, dtype, device="cuda", **part), expected), part
+        out, held = strided(gpu, expected.shape, expected.dtype)
+        init.fill(out, shape=shape, **part)
+        assert same(gpu, out, expected) and untouched_around(gpu, out, held), part
+
+
+TAPS: list[tuple[gpuinit.Initializer, tuple[int, ...], list[str]]] = [
+    (gpuinit.DeltaOrthogonal(0.5, seed=3), (4, 3, 8, 12), FLOATS),
+    (gpuinit.Dirac(4, 2.0), (12, 5, 4, 3), [*FLOATS, "int16"]),
+    (gpuinit.Dirac(4, 2.0, "keras"), (4, 3, 5, 12), [*FLOATS, "int16"]),
+]
+
+
+@pytest.mark.parametrize("ids", ["int32", "int64"])
+@pytest.mark.parametrize(("init", "shape", "dtype"), [(init, shape, dtype) for init, shape, kinds in TAPS for dtype in kinds])
+def test_taps(init: gpuinit.Initializer, shape: tuple[int, ...], dtype: str, ids: str, gpu: Rig) -> None:
+    """Rows that meet the tap repeatedly, and some that miss it. The matrix of DeltaOrthogonal is Orthogonal's on the same GPU."""
+    rows = np.array([1, 3, 1, 2, 0], ids)
+    whole = init(shape, dtype, device="cpu")
+    if isinstance(init, gpuinit.DeltaOrthogonal):
+        whole[1, 1] = gpu.host(gpuinit.Orthogonal(init.gain, init.seed)(shape[2:], dtype, device="cuda"))
+    for part in ({}, {"rows": rows}, {"block": (slice(1, 3), slice(0, 2), slice(1, 4))}, {"block": (slice(0, 1),)}):
+        expected = np.ascontiguousarray(whole[rows if "rows" in part else part.get("block", ...)])
+        given = {"rows": gpu.put(rows)} if "rows" in part else part
+        assert same(gpu, init(shape, dtype, device="cuda", **given), expected), part
+        out, held = strided(gpu, expected.shape, expected.dtype)
+        init.fill(out, shape=shape, **given)
+        assert same(gpu, out, expected) and untouched_around(gpu, out, held), part
+
+
+def test_sparse_matrices_in_chunks(gpu: Rig) -> None:
+    """More uniforms than are held at once, columns beyond a block of threads, and a part of them."""
+    init = gpuinit.Sparse(0.9, seed=5)
+    shape = (gpu.size(5000, 300), gpu.size(2000, 150))
+    rehearsed = sparse.CHUNK if not gpu.rehearsal else 2**13
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sparse, "CHUNK", rehearsed)
+        for part in ({}, {"rows": [7, 299, 7]}, {"block": (slice(100, 300), slice(33, 140))}):
+            assert same(gpu, init(shape, device="cuda", **part), init(shape, device="cpu", **part)), part
 
 
 def test_large_constants(gpu: Rig) -> None:

@@ -118,6 +118,9 @@ _ARGUMENTS = {
     "diagonal": "*a",
     "hash": "*a[:7], a[7:10], a[10]",
     "rows": "*a",
+    "limits": "*a",
+    "clear": "*a",
+    "fourier": "*a",
 }
 """A kernel's arguments as its thread takes them."""
 

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from gpuinit import dtypes
-from gpuinit.backends.cuda import dense, parts, structures
+from gpuinit.backends.cuda import parts, structures
 from gpuinit.backends.cuda.arrays import DeviceArray, is_on_gpu, packed
+from gpuinit.backends.cuda.draw import draw
 from gpuinit.backends.cuda.driver import Driver
 from gpuinit.backends.cuda.geometry import around
-from gpuinit.backends.layout import Layout, layout
+from gpuinit.backends.layout import layout
 from gpuinit.key import Key
 from gpuinit.region import Region, checked_rows
 from gpuinit.sampler import Sampler
@@ -51,28 +52,11 @@ class CUDA:
                 return
             if isinstance(law, Sampler):
                 assert key is not None
-                self._draw(array, law, region, key)
+                draw(self._driver, self._processors, array, law, region, key)
             else:
                 structures.write(self._driver, self._processors, array, law, region, key)
             if array.foreign:  # its owner does not know of the current stream
                 self._driver.synchronize()
-
-    def _draw(self, array: DeviceArray, sampler: Sampler, region: Region, key: Key) -> None:
-        real = dtypes.component(sampler.dtype)
-        parts_of_element = sampler.dtype.itemsize // real.itemsize
-        strides = array.strides if parts_of_element == 1 else (*array.strides, real.itemsize)
-        if region.whole and array.c_contiguous:
-            where = Layout(0, array.size * parts_of_element, real.itemsize, ())
-        else:
-            where = layout(region.components(parts_of_element), strides)
-        if not where.axes and where.stride in (real.itemsize, 0) and dense.covers(sampler):
-            launches = dense.launches(sampler, key, where.base, where.length, array.address, self._processors)
-        else:
-            rows = self.uploaded(region.rows)
-            address = 0 if rows is None else rows.address
-            launches = parts.fills(sampler, key, where, array.address, parts.ids_of(rows), address, self._processors)
-        for launch in launches:
-            self._driver.launch(launch)
 
     def target(self, out: Any) -> DeviceArray:
         """Where an existing array of this device lies, for `fill`; TypeError or ValueError says why it cannot be filled."""
@@ -115,12 +99,6 @@ class CUDA:
         wrong = int(self._driver.download(ids.address + place * itemsize, itemsize, ids).view(ids.dtype)[0])
         allowed = f"ids run from 0 to {length - 1}, none from the end" if length else "it has no row ids"
         raise IndexError(f"rows[{place}]={wrong} is not a row of a tensor with {length} rows; {allowed}")
-
-    def uploaded(self, rows: Any) -> DeviceArray | None:
-        """Row ids on this device; None as it is."""
-        if rows is None or isinstance(rows, DeviceArray):
-            return rows
-        return structures.uploaded(self._driver, rows, self.number)
 
     def element_hash(self, array: Any, start: int) -> int:
         """The hash of `gpuinit.hashing.element_hash`, computed where the array lies."""

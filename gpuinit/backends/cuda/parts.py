@@ -1,4 +1,4 @@
-"""The launchers of the Numba kernels: fills of any part, constants, copies, diagonals, the hash, the check of row ids."""
+"""The launchers of the Numba kernels: fills of any part, constants, copies, structures, the hash, the check of row ids."""
 
 from __future__ import annotations
 
@@ -14,7 +14,18 @@ from gpuinit.backends.layout import Layout
 from gpuinit.key import Key
 from gpuinit.sampler import Sampler
 
-__all__ = ["constants", "copies", "diagonals", "fills", "hashes", "ids_of", "row_checks"]
+__all__ = [
+    "clears",
+    "constants",
+    "copies",
+    "diagonals",
+    "fills",
+    "fouriers",
+    "hashes",
+    "ids_of",
+    "limits",
+    "row_checks",
+]
 
 _NO_ROWS = np.uint64(0)
 
@@ -90,6 +101,8 @@ def diagonals(
     address: int,
     first_row: int,
     count: int,
+    period: int,
+    turns: int,
     length: int,
     columns: int,
     shift: int,
@@ -101,8 +114,63 @@ def diagonals(
 ) -> Launch:
     """The launch that writes a diagonal's elements; see `kernels.cuda_copy.diagonal_part` for the numbers."""
     grid, block = blocks(count, 1, processors)
-    numbers = (address, first_row, count, length, columns, shift, *strides, int.from_bytes(pattern, "little"), rows)
+    numbers = (
+        address,
+        first_row,
+        count,
+        period,
+        turns,
+        length,
+        columns,
+        shift,
+        *strides,
+        int.from_bytes(pattern, "little"),
+        rows,
+    )
     return Launch(("diagonal", str(len(pattern)), ids), grid, block, tuple(map(unsigned, numbers)))
+
+
+def limits(uniform: int, rows: int, columns: int, zeros: int, address: int, processors: int) -> Launch:
+    """The launch that finds the limits of a sparse matrix' columns; see `kernels.cuda_sparse.limits_part` for the numbers."""
+    grid, block = blocks(columns, 1, processors)
+    return Launch(("limits",), grid, block, tuple(map(unsigned, (uniform, rows, columns, zeros, address))))
+
+
+def clears(
+    address: int,
+    uniform: int,
+    limits: int,
+    first_row: int,
+    count: int,
+    columns: int,
+    strides: tuple[int, int],
+    size: int,
+    ids: str,
+    rows: int,
+    processors: int,
+) -> Launch:
+    """The launch that writes a sparse matrix' zeros; see `kernels.cuda_sparse.clear_part` for the numbers."""
+    grid, block = blocks(columns, count, processors)
+    numbers = (address, uniform, limits, first_row, count, columns, *strides, rows)
+    return Launch(("clear", str(size), ids), grid, block, tuple(map(unsigned, numbers)))
+
+
+def fouriers(
+    address: int,
+    window: int,
+    times: tuple[int, int],
+    frequencies: tuple[int, int],
+    half: int,
+    strides: tuple[int, int],
+    kernel: tuple[str, str],
+    ids: str,
+    rows: int,
+    processors: int,
+) -> Launch:
+    """The launch that writes a Fourier kernel; see `kernels.cuda_fourier.fourier_part` for the numbers, (first, count) a pair."""
+    grid, block = blocks(frequencies[1], times[1], processors)
+    numbers = (address, window, *times, *frequencies, half, *strides, rows)
+    return Launch(("fourier", *kernel, ids), grid, block, tuple(map(unsigned, numbers)))
 
 
 def hashes(part: Around, length: int, stride: int, size: int, address: int, start: int, processors: int) -> tuple[Launch, int]:

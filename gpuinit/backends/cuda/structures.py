@@ -1,12 +1,13 @@
 """Writers of structures (gpuinit/structures.py) into a GPU's memory, whole or in part.
 
-Constants and diagonals are written there. What the CPU computes with libm or LAPACK, Fourier kernels and orthogonal
-matrices, is made by the CPU's writer and copied, so it has the CPU's bits.
+What the CPU computes with LAPACK, orthogonal matrices, and Fourier kernels of integers, are made by the CPU's writer and
+copied.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,17 +15,20 @@ import numpy as np
 from gpuinit import dtypes
 from gpuinit.arrays import as_array, rounded
 from gpuinit.backends import cpu
-from gpuinit.backends import structures as on_cpu
-from gpuinit.backends.cuda import parts
-from gpuinit.backends.cuda.arrays import DeviceArray, packed
+from gpuinit.backends.cuda import parts, sparse
+from gpuinit.backends.cuda.arrays import DeviceArray
+from gpuinit.backends.cuda.draw import rows_on, uploaded
 from gpuinit.backends.cuda.driver import Driver
 from gpuinit.backends.cuda.launch import Launch
 from gpuinit.backends.layout import Axis, Layout, layout
 from gpuinit.key import Key
 from gpuinit.region import Region
-from gpuinit.structures import Constant, Diagonal, Structure
+from gpuinit.structures import Constant, Diagonal, Fourier, Sparse, Structure, Tap
 
-__all__ = ["copied", "uploaded", "write"]
+__all__ = ["copied", "write"]
+
+_ONCE = 2**63
+"""The period of a diagonal that has none: no row is that far from another."""
 
 
 def write(driver: Driver, processors: int, out: DeviceArray, structure: Structure, region: Region, key: Key | None) -> None:
@@ -39,15 +43,15 @@ def write(driver: Driver, processors: int, out: DeviceArray, structure: Structur
         zero, gain = (rounded(number, out.dtype) for number in (0.0, structure.gain))
         _run(driver, _constant(out, zero, processors))
         _diagonal(driver, processors, out, structure, region, gain)
+    elif isinstance(structure, Tap):
+        _tap(driver, processors, out, structure, region, key)
+    elif isinstance(structure, Fourier) and dtypes.is_random(out.dtype):
+        _fourier(driver, processors, out, structure, region)
+    elif isinstance(structure, Sparse):
+        assert key is not None
+        sparse.write(driver, processors, out, structure, region, key)
     else:
         _made_by_the_cpu(driver, processors, out, structure, region, key)
-
-
-def uploaded(driver: Driver, array: np.ndarray[Any, Any], device: int) -> DeviceArray:
-    """A C-contiguous copy of a host's array on the current device."""
-    held = driver.upload(array)
-    address = driver.view(held, "array").address
-    return DeviceArray(address, array.shape, packed(array.shape, array.itemsize), array.dtype, device, keep=held)
 
 
 def copied(driver: Driver, processors: int, array: DeviceArray) -> DeviceArray:
@@ -103,7 +107,7 @@ def _broadcast(driver: Driver, processors: int, out: DeviceArray, value: np.ndar
 
 def _copy(driver: Driver, processors: int, out: DeviceArray, source: int, strides: tuple[int, ...], rows: Any) -> None:
     """Copy from a source whose axes have these strides; `rows` pick along its first axis."""
-    ids = rows if rows is None or isinstance(rows, DeviceArray) else uploaded(driver, rows, out.device)
+    ids = rows_on(driver, rows, out.device)
     count, size = _components(out.dtype)
     axes = [Axis(*each) for each in zip(out.shape, strides, out.strides, strict=True)]
     if count == 2:
@@ -120,25 +124,63 @@ def _copy(driver: Driver, processors: int, out: DeviceArray, source: int, stride
 def _diagonal(
     driver: Driver, processors: int, out: DeviceArray, structure: Diagonal, region: Region, gain: np.ndarray[Any, Any]
 ) -> None:
-    rows = (
-        region.rows if region.rows is None or isinstance(region.rows, DeviceArray) else uploaded(driver, region.rows, out.device)
-    )
+    rows = rows_on(driver, region.rows, out.device)
     shift = structure.column - region.starts[1]
     first = (0 if rows is not None else region.starts[0]) - structure.row
-    pattern = _patterns(gain)[0]
+    period = structure.period or _ONCE
+    turns = -(-(region.logical[0] - structure.row) // period)
     place = 0 if rows is None else rows.address
-    numbers = (out.address, first, out.shape[0], min(region.logical), region.counts[1], shift, (out.strides[0], out.strides[1]))
-    driver.launch(parts.diagonals(*numbers, pattern, parts.ids_of(rows), place, processors))
+    again = (period, turns, structure.length(region.logical))
+    numbers = (out.address, first, out.shape[0], *again, region.counts[1], shift, (out.strides[0], out.strides[1]))
+    driver.launch(parts.diagonals(*numbers, _patterns(gain)[0], parts.ids_of(rows), place, processors))
+
+
+def _tap(driver: Driver, processors: int, out: DeviceArray, structure: Tap, region: Region, key: Key | None) -> None:
+    """The matrix, made once, wherever the region has it."""
+    _run(driver, _constant(out, np.zeros((), out.dtype), processors))
+    if 0 not in structure.axes:
+        region = _with_host_rows(driver, region)
+    places, part = structure.part(region)
+    matrices = [_matrix(out, structure.axes, place) for place in places]
+    for matrix in matrices[:1]:
+        write(driver, processors, matrix, structure.matrix, part, key)
+    for matrix in matrices[1:]:
+        _copy(driver, processors, matrix, matrices[0].address, matrices[0].strides, None)
+
+
+def _matrix(out: DeviceArray, axes: tuple[int, int], place: tuple[int, ...]) -> DeviceArray:
+    """The part of an array that lies along two axes, at a place of the others."""
+    others = [stride for axis, stride in enumerate(out.strides) if axis not in axes]
+    address = out.address + sum(at * stride for at, stride in zip(place, others, strict=True))
+    shape, strides = ((along[axes[0]], along[axes[1]]) for along in (out.shape, out.strides))
+    return replace(out, address=address, shape=shape, strides=strides)
+
+
+def _fourier(driver: Driver, processors: int, out: DeviceArray, structure: Fourier, region: Region) -> None:
+    real = dtypes.component(out.dtype)
+    if real != out.dtype:  # the imaginary parts stay zero
+        _run(driver, _constant(out, np.zeros((), out.dtype), processors))
+    rows = rows_on(driver, region.rows, out.device)
+    window = uploaded(driver, structure.window, out.device)
+    times, frequencies = ((region.starts[axis], region.counts[axis]) for axis in (0, 2))
+    numbers = (out.address, window.address, times, frequencies, region.logical[2] - 1, (out.strides[0], out.strides[2]))
+    place = 0 if rows is None else rows.address
+    driver.launch(parts.fouriers(*numbers, (structure.side, real.name), parts.ids_of(rows), place, processors))
 
 
 def _made_by_the_cpu(
     driver: Driver, processors: int, out: DeviceArray, structure: Structure, region: Region, key: Key | None
 ) -> None:
-    if isinstance(region.rows, DeviceArray):
-        ids = region.rows
-        found = driver.download(ids.address, ids.size * ids.dtype.itemsize, ids).view(ids.dtype).astype(np.int64)
-        region = Region(region.logical, region.starts, region.counts, found)
     made = cpu.BACKEND.empty(out.shape, dtypes.canonical(out.dtype))
-    on_cpu.write(made, structure, region, key, cpu.BACKEND.normal)
+    cpu.BACKEND.fill(made, structure, _with_host_rows(driver, region), key)
     source = uploaded(driver, made, out.device)
     _copy(driver, processors, out, source.address, source.strides, None)
+
+
+def _with_host_rows(driver: Driver, region: Region) -> Region:
+    """The region with its row ids in the host's memory."""
+    ids = region.rows
+    if not isinstance(ids, DeviceArray):
+        return region
+    found = driver.download(ids.address, ids.size * ids.dtype.itemsize, ids).view(ids.dtype).astype(np.int64)
+    return replace(region, rows=found)
