@@ -19,7 +19,7 @@ with warnings.catch_warnings():  # numba-cuda 0.30 uses what NumPy 2.5 deprecate
     warnings.simplefilter("ignore", DeprecationWarning)
     from numba import cuda
 
-from gpuinit.kernels import cuda_copy, cuda_fill, cuda_hash
+from gpuinit.kernels import cuda_copy, cuda_fill, cuda_hash, cuda_orthogonal, cuda_orthogonal_kernels
 from gpuinit.kernels.cuda_parts import coordinates
 from gpuinit.kernels.philox import philox32
 
@@ -34,7 +34,7 @@ _PARTS = {
     "diagonal": cuda_copy.diagonal_part,
     "hash": cuda_hash.hash_part,
     "rows": cuda_hash.rows_part,
-}
+} | cuda_orthogonal.PARTS
 
 
 def parts(name: str, *parameters: str) -> tuple[Callable[..., Any], ...]:
@@ -42,7 +42,7 @@ def parts(name: str, *parameters: str) -> tuple[Callable[..., Any], ...]:
     found = _PARTS[name](*parameters)
     if not SIMULATED:
         _teach((philox32,))
-        _teach((coordinates,))
+        _teach((coordinates, cuda_orthogonal_kernels.thread))
         _teach(found)
     return found
 
@@ -61,7 +61,7 @@ def kernel(name: str, *parameters: str) -> Callable[..., Any]:
     """The kernel as Numba or its simulator compiles it.
 
     Names and parameters: "fill" (quantile, storage, ids), "constant" (size), "copy" (size, ids), "diagonal" (size, ids),
-    "hash" (size), "rows" (ids).
+    "hash" (size), "rows" (ids); "squares", "heads", "apply" and "panel" (precision), "finish" (storage).
     """
     return _WRAPPERS[name](parts(name, *parameters)[-1])
 
@@ -244,4 +244,7 @@ def _rows(part):
     return rows
 
 
-_WRAPPERS = {"fill": _fill, "constant": _constant, "copy": _copy, "diagonal": _diagonal, "hash": _hash, "rows": _rows}
+_WRAPPERS = {
+    **{"fill": _fill, "constant": _constant, "copy": _copy, "diagonal": _diagonal, "hash": _hash, "rows": _rows},
+    **cuda_orthogonal_kernels.WRAPPERS,
+}
