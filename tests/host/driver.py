@@ -17,6 +17,7 @@ import cupy
 import numba
 import numpy as np
 
+from gpuinit.backends.cuda.blas import Matrix
 from gpuinit.backends.cuda.driver import Driver
 from gpuinit.backends.cuda.launch import Launch
 from gpuinit.kernels import cuda_kernels
@@ -79,12 +80,41 @@ class HostDriver(Driver):
     def synchronize(self) -> None:
         self.synchronized += 1
 
+    @contextlib.contextmanager
+    def products(self, dtype: np.dtype[Any]) -> Iterator[HostBlas]:
+        yield HostBlas(dtype)
+
     def launch(self, launch: Launch) -> None:
         self.launched.append(launch)
         if isinstance(launch.kernel, str):
             machine.run(launch)
         else:
             run_numba(launch)
+
+
+class HostBlas:
+    """What `gpuinit.backends.cuda.blas.Blas` does, by NumPy and SciPy. Below an upper triangle stands what is not read: NaN."""
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self.dtype = dtype
+
+    def matrix(self, given: Matrix) -> np.ndarray[Any, Any]:
+        """The memory of a matrix."""
+        size = self.dtype.itemsize
+        nbytes = ((given.rows - 1) * given.step + given.columns) * size
+        return np.ndarray((given.rows, given.columns), self.dtype, at(given.address, nbytes), 0, (given.step * size, size))
+
+    def product(self, out: Matrix, left: Matrix, right: Matrix, *, transposed: bool = False, subtracted: bool = False) -> None:
+        first, second, target = map(self.matrix, (left, right, out))
+        product = (first.T if transposed else first) @ second
+        target[...] = target - product if subtracted else product
+
+    def solve_upper(self, upper: Matrix, out: Matrix) -> None:
+        from scipy.linalg import solve_triangular
+
+        target = self.matrix(out)
+        triangle = np.where(np.tri(upper.rows, k=-1, dtype=bool), np.nan, self.matrix(upper)).astype(self.dtype)
+        target[...] = solve_triangular(triangle, target, check_finite=False)
 
 
 def around(memory: np.ndarray[Any, Any], shape: tuple[int, ...], dtype: Any, offset: int = 0) -> Any:
@@ -118,6 +148,7 @@ _ARGUMENTS = {
     "diagonal": "*a",
     "hash": "*a[:7], a[7:10], a[10]",
     "rows": "*a",
+    **dict.fromkeys(("squares", "heads", "apply", "panel", "finish"), "*a"),
 }
 """A kernel's arguments as its thread takes them."""
 

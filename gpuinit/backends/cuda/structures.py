@@ -1,11 +1,12 @@
 """Writers of structures (gpuinit/structures.py) into a GPU's memory, whole or in part.
 
-Constants and diagonals are written there. What the CPU computes with libm or LAPACK, Fourier kernels and orthogonal
-matrices, is made by the CPU's writer and copied, so it has the CPU's bits.
+Constants, diagonals and real orthogonal matrices are made there. What the CPU computes with libm or LAPACK, Fourier kernels, complex
+orthogonal matrices and those of the methods "qr" and "svd", is made by the CPU's writer and copied, so it has the CPU's bits.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,14 +16,15 @@ from gpuinit import dtypes
 from gpuinit.arrays import as_array, rounded
 from gpuinit.backends import cpu
 from gpuinit.backends import structures as on_cpu
-from gpuinit.backends.cuda import parts
+from gpuinit.backends.cuda import orthogonal, parts
 from gpuinit.backends.cuda.arrays import DeviceArray, packed
 from gpuinit.backends.cuda.driver import Driver
 from gpuinit.backends.cuda.launch import Launch
 from gpuinit.backends.layout import Axis, Layout, layout
 from gpuinit.key import Key
 from gpuinit.region import Region
-from gpuinit.structures import Constant, Diagonal, Structure
+from gpuinit.stack import Stack
+from gpuinit.structures import Constant, Diagonal, Haar, Structure
 
 __all__ = ["copied", "uploaded", "write"]
 
@@ -39,6 +41,9 @@ def write(driver: Driver, processors: int, out: DeviceArray, structure: Structur
         zero, gain = (rounded(number, out.dtype) for number in (0.0, structure.gain))
         _run(driver, _constant(out, zero, processors))
         _diagonal(driver, processors, out, structure, region, gain)
+    elif isinstance(structure, Haar) and structure.method == "auto" and out.dtype.kind != "c":
+        assert key is not None
+        _orthogonal(driver, processors, out, structure, region, key)
     else:
         _made_by_the_cpu(driver, processors, out, structure, region, key)
 
@@ -129,6 +134,35 @@ def _diagonal(
     place = 0 if rows is None else rows.address
     numbers = (out.address, first, out.shape[0], min(region.logical), region.counts[1], shift, (out.strides[0], out.strides[1]))
     driver.launch(parts.diagonals(*numbers, pattern, parts.ids_of(rows), place, processors))
+
+
+def _orthogonal(driver: Driver, processors: int, out: DeviceArray, structure: Haar, region: Region, key: Key) -> None:
+    """In place if it is the whole tensor in the stack's own order; else the matrices that the region touches, then a copy."""
+    stack = Stack(region.logical, structure.batch)
+    common = (out.dtype, structure.gain, stack, key)
+    if region.whole and out.c_contiguous and stack.order == tuple(range(len(stack.shape))):
+        orthogonal.haar(driver, processors, out.address, *common, range(stack.count))
+        return
+    matrices = _touched(stack, region)
+    nbytes = stack.rows * stack.columns * out.dtype.itemsize
+    held = driver.empty((len(matrices) * nbytes,), np.dtype(np.uint8))
+    made = driver.view(held, "matrices").address
+    orthogonal.haar(driver, processors, made, *common, matrices)
+    steps = dict(zip(stack.order, packed(stack.grouped, out.dtype.itemsize), strict=True))
+    strides = tuple(steps[axis] for axis in range(len(stack.shape)))
+    source = made - matrices.start * nbytes + sum(map(math.prod, zip(region.starts, strides, strict=True)))
+    _copy(driver, processors, out, source, strides, region.rows)
+
+
+def _touched(stack: Stack, region: Region) -> range:
+    """The matrices from the first to the last that the region has elements of; all of a batch axis that rows pick from."""
+    first = last = 0
+    for axis in stack.batch:
+        start, count = region.starts[axis], region.counts[axis]
+        if axis == 0 and region.rows is not None:
+            start, count = 0, stack.shape[0]
+        first, last = first * stack.shape[axis] + start, last * stack.shape[axis] + start + count - 1
+    return range(first, last + 1)
 
 
 def _made_by_the_cpu(
