@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import functools
 import math
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -30,7 +31,10 @@ PROCESSORS = 3
 
 
 class HostDriver(Driver):
-    """What `gpuinit.backends.cuda.driver.Driver` does, on the host. `launched` lists the kernels."""
+    """What `gpuinit.backends.cuda.driver.Driver` does, on the host.
+
+    `launched` lists the kernels; `held` is how many bytes of its arrays live now, `most` how many did at once.
+    """
 
     def __init__(self) -> None:
         self.launched: list[Launch] = []
@@ -38,6 +42,7 @@ class HostDriver(Driver):
         self.synchronized = 0
         self.room = math.inf
         self.entered: list[int] = []
+        self.held = self.most = 0
 
     def current(self) -> int:
         return 0
@@ -57,7 +62,14 @@ class HostDriver(Driver):
         nbytes = math.prod(shape) * np.dtype(dtype).itemsize
         if nbytes > self.room:
             raise cupy.cuda.memory.OutOfMemoryError(nbytes, 0, 0)
-        return around(np.full(nbytes + 64, POISON, np.uint8), shape, dtype)
+        memory = np.full(nbytes + 64, POISON, np.uint8)
+        self._count(nbytes)
+        weakref.finalize(memory, self._count, -nbytes)
+        return around(memory, shape, dtype)
+
+    def _count(self, nbytes: int) -> None:
+        self.held += nbytes
+        self.most = max(self.most, self.held)
 
     def free_bytes(self) -> tuple[int, int]:
         return 1000, 2000
