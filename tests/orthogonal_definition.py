@@ -1,4 +1,4 @@
-"""Section 10 of docs/stream.md for small matrices of a stack, written out in NumPy: every operation rounded once, in its order."""
+"""Section 10 of docs/stream.md for small matrices of a stack, written out in NumPy: each operation rounded once, in order."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ def test_the_driver_asks_for_full_precision_and_restores_the_handle(monkeypatch:
     driver._cupy = SimpleNamespace(cuda=cuda)
     monkeypatch.setattr(driver, "stream", lambda: 77)
     a, b, c = (np.ones((3, 3), np.float32) for _ in range(3))
-    with pytest.raises(KeyError), driver.products(np.dtype(np.float32)) as blas:
+    with pytest.raises(KeyError), driver.products(np.dtype(np.float32)) as blas:  # noqa: PT012
         blas.product(given(c), given(a), given(b))
         blas.solve_upper(given(a), given(c))
         raise KeyError
@@ -172,8 +172,8 @@ def test_the_flags_are_those_of_cupy_s_library() -> None:
         )
     for name in ("strsm", "dtrsm"):
         assert getattr(cublas, name).__doc__.startswith(
-            f"{name}(intptr_t handle, int side, int uplo, int trans, int diag, int m, int n, size_t alpha, size_t Aarray, int lda, "
-            "size_t Barray, int ldb)"
+            f"{name}(intptr_t handle, int side, int uplo, int trans, int diag, int m, int n, size_t alpha, size_t Aarray, "
+            "int lda, size_t Barray, int ldb)"
         )
 
 

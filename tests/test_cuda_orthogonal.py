@@ -1,4 +1,4 @@
-"""Orthogonal matrices on a GPU: small ones of a stack with the bits of their definition, others equal to the CPU's within rounding.
+"""Orthogonal matrices on a GPU: small ones of a stack with the bits of their definition, others the CPU's within rounding.
 
 The device "cuda" is `HostDriver`'s: the production kernels on the host, products by NumPy, memory full of poison at first.
 """
@@ -142,7 +142,9 @@ def test_chunks_do_not_show(gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_which_matrices_are_small() -> None:
     assert is_small(Stack((9, 512, 128), (0,))) and is_small(Stack((9, 128, 512), (0,))) and is_small(Stack((2**16, 9, 1), (1,)))
-    assert not is_small(Stack((512, 128))) and not is_small(Stack((9, 513, 128), (0,))) and not is_small(Stack((9, 200, 129), (0,)))
+    assert (
+        not is_small(Stack((512, 128))) and not is_small(Stack((9, 513, 128), (0,))) and not is_small(Stack((9, 200, 129), (0,)))
+    )
 
 
 PARTS: list[dict[str, Any]] = [
@@ -270,7 +272,12 @@ def test_peak_memory_of_large_matrices(gpu: Any, shape: Any, dtype: str, matrice
 
 def test_peak_memory_of_small_matrices_is_the_tensor_and_a_constant(gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(orthogonal, "CHUNK", 2**16)
-    for dtype, shape in (("float32", (3000, 6, 5)), ("bfloat16", (3000, 6, 5)), ("float32", (3000, 5, 6)), ("float64", (9000, 1, 1))):
+    for dtype, shape in (
+        ("float32", (3000, 6, 5)),
+        ("bfloat16", (3000, 6, 5)),
+        ("float32", (3000, 5, 6)),
+        ("float64", (9000, 1, 1)),
+    ):
         size = np.prod(shape) * {"float32": 4, "bfloat16": 2, "float64": 8}[dtype]
         most = peak(gpu, lambda shape=shape, dtype=dtype: Stacked((0,), seed=1)(shape, dtype, device="cuda"))
         assert size < most <= size + 2**16 + 4 * 256
@@ -309,7 +316,9 @@ def test_others_are_made_by_the_cpu(gpu: Any, monkeypatch: pytest.MonkeyPatch) -
 def test_no_room_says_how_much_and_writes_nothing(gpu: Any) -> None:
     out = gpu.empty((400, 300), np.dtype(np.float32))
     gpu.room = 1000
-    with pytest.raises(MemoryError, match=r"shape=\(400, 300\): orthogonal matrices take \d+ bytes of workspace beside them, where 1000"):
+    with pytest.raises(
+        MemoryError, match=r"shape=\(400, 300\): orthogonal matrices take \d+ bytes of workspace beside them, where 1000"
+    ):
         gpuinit.Orthogonal(seed=1).fill(out)
     assert gpu.launched == [] and (on_host(out).view(np.uint8) == POISON).all()
 
@@ -334,7 +343,9 @@ def test_cublas_is_missing(gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu, "_cupy", SimpleNamespace(cuda=CUDA()), raising=False)
     monkeypatch.setattr(gpu, "products", lambda dtype: Driver.products(gpu, dtype))
     out = gpu.empty((40, 30), np.dtype(np.float32))
-    with pytest.raises(backends.DeviceError, match="cuBLAS cannot be loaded.*pip install nvidia-cublas-cu12, or use device='cpu'"):
+    with pytest.raises(
+        backends.DeviceError, match="cuBLAS cannot be loaded.*pip install nvidia-cublas-cu12, or use device='cpu'"
+    ):
         gpuinit.Orthogonal(seed=1).fill(out)
     assert gpu.launched == [] and (on_host(out).view(np.uint8) == POISON).all()
     monkeypatch.setattr(CUDA.runtime, "runtimeGetVersion", lambda: 13000)

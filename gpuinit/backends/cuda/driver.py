@@ -112,7 +112,7 @@ class Driver:
 
     @contextlib.contextmanager
     def products(self, dtype: np.dtype[Any]) -> Iterator[Blas]:
-        """cuBLAS on the current stream, in full precision: no TF32, whatever CuPy's handle was set to, which it is again afterwards.
+        """cuBLAS on the current stream, in full precision: no TF32, whatever CuPy's handle was set to and is again afterwards.
 
         Raises:
             DeviceError: cuBLAS is not installed.
@@ -123,8 +123,8 @@ class Driver:
         except ImportError as error:
             package = missing(int(cuda.runtime.runtimeGetVersion()))
             raise DeviceError(
-                f"cuBLAS cannot be loaded, and orthogonal matrices need it, other than small ones in a batch: pip install {package}, "
-                "or use device='cpu'"
+                "cuBLAS cannot be loaded, and orthogonal matrices need it, other than small ones in a batch: "
+                f"pip install {package}, or use device='cpu'"
             ) from error
         handle = int(cuda.device.get_cublas_handle())
         modes = ((library.getMathMode, library.setMathMode), (library.getPointerMode, library.setPointerMode))

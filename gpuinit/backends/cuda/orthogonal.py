@@ -1,7 +1,7 @@
 """Haar-distributed orthogonal matrices on a GPU: the reflectors of normal columns applied to the identity, in place.
 
-A large matrix takes a blocked transform (Joffrain et al., 2006, "Accumulating Householder transformations, revisited"), nearly all
-of it products by cuBLAS. From the last panel of columns to the first, with V the panel's reflectors,
+A large matrix takes a blocked transform (Joffrain et al., 2006, "Accumulating Householder transformations, revisited"), which
+is nearly all products by cuBLAS. From the last panel of columns to the first, with V the panel's reflectors,
 Q = Q - V T (V'Q), T^-1 = triu(V'V, 1) + diag(1 / tau); the accurate 1 / tau in place of the diagonal of V'V / 2, as on the CPU.
 Small matrices of a stack are made side by side, each column by one thread, with the CPU's bits.
 """
@@ -20,7 +20,7 @@ from gpuinit.backends.cuda.blas import Blas, Matrix
 from gpuinit.backends.cuda.driver import Driver
 from gpuinit.backends.cuda.geometry import blocks, unsigned
 from gpuinit.backends.cuda.launch import Launch
-from gpuinit.backends.layout import Axis, Layout
+from gpuinit.backends.layout import Layout
 from gpuinit.distributions import Normal
 from gpuinit.key import Key
 from gpuinit.stack import Stack

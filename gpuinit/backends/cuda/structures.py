@@ -1,7 +1,8 @@
 """Writers of structures (gpuinit/structures.py) into a GPU's memory, whole or in part.
 
-Constants, diagonals and real orthogonal matrices are made there. What the CPU computes with libm or LAPACK, Fourier kernels, complex
-orthogonal matrices and those of the methods "qr" and "svd", is made by the CPU's writer and copied, so it has the CPU's bits.
+Constants, diagonals and real orthogonal matrices are made there. What the CPU computes with libm or LAPACK, Fourier kernels,
+complex orthogonal matrices and those of the methods "qr" and "svd", is made by the CPU's writer and copied, so it has the CPU's
+bits.
 """
 
 from __future__ import annotations
