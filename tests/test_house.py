@@ -36,8 +36,8 @@ LAYERS = {
     "kernels.cuda_copy kernels.cuda_hash kernels.cuda_orthogonal kernels.cuda_orthogonal_kernels kernels.cuda_kernels kernels.*",
     "values": "key dtypes region gaussian sampler distributions arrays stack structures",
     "backends": "backends.errors backends.layout backends.cuda.launch backends.cuda.arrays backends.cuda.libcuda "
-    "backends.cuda.probe backends.threads backends.compiled backends.specification backends.digest backends.orthogonal "
-    "backends.structures backends.cpu backends.cuda.geometry backends.cuda.parts backends.cuda.dense backends.cuda.blas "
+    "backends.cuda.blas backends.cuda.probe backends.threads backends.compiled backends.specification backends.digest "
+    "backends.orthogonal backends.structures backends.cpu backends.cuda.geometry backends.cuda.parts backends.cuda.dense "
     "backends.cuda.driver backends.cuda.orthogonal backends.cuda.structures backends.cuda.backend backends.cuda.devices "
     "backends.cuda backends.* backends",
     "initializers": "arguments fans initializers.seeds initializers.base initializers.* registry initializers",

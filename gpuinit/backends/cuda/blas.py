@@ -57,6 +57,7 @@ class Blas:
         )
 
 
-def missing(runtime: int) -> str:
-    """The package that brings cuBLAS, for the version of CUDA that CuPy is built for (13000 for 13.0)."""
-    return "nvidia-cublas" if runtime >= 13000 else "nvidia-cublas-cu12"
+def missing(runtime: str) -> str:
+    """What to say where cuBLAS cannot be loaded; `runtime`: the version of CUDA that CuPy is built for, as "13.0"."""
+    package = "nvidia-cublas-cu12" if runtime.startswith("12.") else "nvidia-cublas"
+    return f"cuBLAS cannot be loaded, and orthogonal matrices need it, other than small ones in a batch: pip install {package}"

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from gpuinit.backends.cuda import libcuda
 from gpuinit.backends.cuda.arrays import DeviceArray, view
 from gpuinit.backends.cuda.blas import Blas, missing
 from gpuinit.backends.cuda.launch import Launch
@@ -121,11 +122,8 @@ class Driver:
         try:
             library = cuda.cublas
         except ImportError as error:
-            package = missing(int(cuda.runtime.runtimeGetVersion()))
-            raise DeviceError(
-                "cuBLAS cannot be loaded, and orthogonal matrices need it, other than small ones in a batch: "
-                f"pip install {package}, or use device='cpu'"
-            ) from error
+            runtime = libcuda.dotted(int(cuda.runtime.runtimeGetVersion()))
+            raise DeviceError(f"{missing(runtime)}, or use device='cpu'") from error
         handle = int(cuda.device.get_cublas_handle())
         modes = ((library.getMathMode, library.setMathMode), (library.getPointerMode, library.setPointerMode))
         before = [(give, take(handle)) for take, give in modes]

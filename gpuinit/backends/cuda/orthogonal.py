@@ -61,7 +61,7 @@ class _Job(NamedTuple):
         """How many sums of squares a column has."""
         from gpuinit.kernels.cuda_orthogonal import RUN
 
-        return -(-self.stack.tall[0] // RUN)
+        return -(-self.stack.tall[0] // int(RUN))
 
 
 def is_small(stack: Stack) -> bool:
