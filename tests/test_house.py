@@ -33,7 +33,8 @@ LAYERS = {
     "kernels.mixing kernels.folder kernels.memory kernels.cuda_source",
     "compiled kernels": "kernels.cache kernels.numba_lanes kernels.numba_lane_access kernels.numba_primitives "
     "kernels.numba_source kernels.numba_memory kernels.cpu_draw kernels.cuda_parts kernels.cuda_fill "
-    "kernels.cuda_copy kernels.cuda_hash kernels.cuda_orthogonal kernels.cuda_orthogonal_kernels kernels.cuda_kernels kernels.*",
+    "kernels.cuda_copy kernels.cuda_hash kernels.cuda_reflectors kernels.cuda_orthogonal kernels.cuda_orthogonal_kernels "
+    "kernels.cuda_kernels kernels.*",
     "values": "key dtypes region gaussian sampler distributions arrays stack structures",
     "backends": "backends.errors backends.layout backends.cuda.launch backends.cuda.arrays backends.cuda.libcuda "
     "backends.cuda.blas backends.cuda.probe backends.threads backends.compiled backends.specification backends.digest "

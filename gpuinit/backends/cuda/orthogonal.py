@@ -59,7 +59,7 @@ class _Job(NamedTuple):
     @property
     def runs(self) -> int:
         """How many sums of squares a column has."""
-        from gpuinit.kernels.cuda_orthogonal import RUN
+        from gpuinit.kernels.cuda_reflectors import RUN
 
         return -(-self.stack.tall[0] // int(RUN))
 
@@ -89,8 +89,10 @@ def haar(
 
     Raises:
         DeviceError: cuBLAS is not installed, and these matrices need it: all but those that are small (`is_small`).
-        MemoryError: there is no room for the workspace: for small ones at most CHUNK or that of one matrix, else at most
-            two matrices of the computing precision and 2 PANEL^2 of its elements. ValueError: cuBLAS cannot count the rows.
+        MemoryError: there is no room for the workspace. For small ones it is at most CHUNK or that of one matrix; else at most
+            two matrices of the computing precision, three where the dtype is narrower or the matrices are wide, and 2 PANEL^2
+            of its elements.
+        ValueError: cuBLAS cannot count the rows.
 
     Every value lies in [-|gain|, |gain|]. Small matrices have the CPU's bits, others are equal to it within rounding.
     """
