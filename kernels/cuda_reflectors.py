@@ -1,7 +1,7 @@
 """The reflectors of normal columns on a GPU: sums of squares, and from them each reflector's numbers. Numba CUDA kernels.
 
-A stack of matrices G, each of `rows` >= `columns`, row-major, one after the other; reflector j is H_j = I - tau_j v_j v_j', and v_j
-lies on and below the diagonal in column j (docs/stream.md, section 10).
+A stack of matrices G, each of `rows` >= `columns`, row-major, one after the other; reflector j is H_j = I - tau_j v_j v_j', and
+v_j lies on and below the diagonal in column j (docs/stream.md, section 10).
 Map: along x the columns, so that neighbouring threads read neighbouring numbers; along y the matrices, and runs of their rows.
 Deterministic: sums have a fixed order, and a place is written by one thread alone.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import subprocess
@@ -12,17 +13,35 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gpuinit.kernels import narrow
+
 pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
 
 ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
 
 
+KERNELS = [
+    *((name, real) for name in ("squares", "heads", "apply", "panel") for real in ("float32", "float64")),
+    *(("finish", storage) for storage in narrow.STORAGE),
+]
+
+
+@functools.cache
 def ptx_of(*kernel: str, architecture: int = 90) -> str:
     from gpuinit.kernels import cuda_build, cuda_kernels
 
     image, ptx = cuda_build.compile_numba(cuda_kernels.kernel(*kernel), cuda_kernels.signature(*kernel), architecture)
     assert image.startswith(b"\x7fELF") and f".target sm_{architecture}" in ptx
+    assert kernel[0] in cuda_build.entry(image) == cuda_build.entry(ptx.encode())
+    assert ptx.count(".param .") == len(cuda_kernels.signature(*kernel).args)
     return ptx
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids="-".join)
+def test_kernels_compile_to_sound_code(kernel: tuple[str, ...]) -> None:
+    """A cubin with one entry; in the PTX nothing local, nothing called, nothing flushed or approximated."""
+    ptx = ptx_of(*kernel)
+    assert not [word for word in (".local", "call", ".ftz", "approx") if word in ptx]
 
 
 def counted(ptx: str) -> dict[str, int]:
@@ -85,7 +104,7 @@ def test_the_count_finds_a_contraction() -> None:
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_every_architecture(architecture: int) -> None:
-    for kernel in (("squares", "float64"), ("finish", "float16")):
+    for kernel in (("heads", "float32"), ("apply", "float32"), ("finish", "float16")):
         ptx_of(*kernel, architecture=architecture)
 
 
