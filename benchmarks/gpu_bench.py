@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 import gpuinit
-from benchmarks import gpu_table
+from benchmarks import gpu_orthogonal, gpu_table
 from benchmarks.gpu_clock import case, machine, reason
 from benchmarks.gpu_peers import Peer, peers, small_peers
 from gpuinit import dtypes
@@ -194,6 +194,10 @@ class Bench:
                 rows.append({"name": name, "reason": reason(error)})
         return rows
 
+    def orthogonal(self) -> list[dict[str, Any]]:
+        """Orthogonal matrices beside those of PyTorch and CuPy."""
+        return list(gpu_orthogonal.rows(self, self.seconds < 0.1))
+
     def peak(self) -> dict[str, Any]:
         """What a fill of the greatest size takes of the GPU's memory, its kernel being loaded."""
         self.clean()
@@ -208,7 +212,7 @@ def run(quick: bool) -> dict[str, Any]:
     """All figures."""
     bench = Bench(quick)
     found: dict[str, Any] = {"machine": machine(), "quick": quick}
-    for name in ("fills", "parts", "calls", "peak"):
+    for name in ("fills", "parts", "calls", "peak", "orthogonal"):
         found[name] = getattr(bench, name)()
         bench.clean()
     return {**found, "failed": bench.failed}

@@ -41,6 +41,8 @@ def kernels() -> list[Any]:
     numba += [(name, *choice) for name in ("copy", "diagonal") for choice in itertools.product(SIZES, IDS)]
     numba += [(name, size) for name in ("constant", "hash") for size in SIZES]
     numba += [("rows", ids) for ids in IDS[1:]]
+    numba += [(name, real) for name in ("squares", "heads", "apply", "panel") for real in ("float32", "float64")]
+    numba += [("finish", storage) for storage in cuda_source.STORAGE]
     return [*numba, *dense]
 
 

@@ -19,7 +19,7 @@ with warnings.catch_warnings():  # numba-cuda 0.30 uses what NumPy 2.5 deprecate
     warnings.simplefilter("ignore", DeprecationWarning)
     from numba import cuda
 
-from gpuinit.kernels import cuda_copy, cuda_fill, cuda_hash, cuda_structures
+from gpuinit.kernels import cuda_copy, cuda_fill, cuda_hash, cuda_orthogonal, cuda_orthogonal_kernels, cuda_structures
 from gpuinit.kernels.cuda_parts import coordinates
 from gpuinit.kernels.philox import philox32
 
@@ -31,10 +31,10 @@ _PARTS = {
     "fill": cuda_fill.fill_part,
     "constant": cuda_copy.constant_part,
     "copy": cuda_copy.copy_part,
-    "diagonal": cuda_copy.diagonal_part,
     "hash": cuda_hash.hash_part,
     "rows": cuda_hash.rows_part,
     **cuda_structures.PARTS,
+    **cuda_orthogonal.PARTS,
 }
 
 
@@ -43,7 +43,7 @@ def parts(name: str, *parameters: str) -> tuple[Callable[..., Any], ...]:
     found = _PARTS[name](*parameters)
     if not SIMULATED:
         _teach((philox32,))
-        _teach((coordinates,))
+        _teach((coordinates, cuda_orthogonal_kernels.thread))
         _teach(found)
     return found
 
@@ -62,7 +62,8 @@ def kernel(name: str, *parameters: str) -> Callable[..., Any]:
     """The kernel as Numba or its simulator compiles it.
 
     Names and parameters: "fill" (quantile, storage, ids), "constant" (size), "copy" (size, ids), "diagonal" (size, ids),
-    "hash" (size), "rows" (ids), "limits" (), "clear" (size, ids), "fourier" (side, storage, ids).
+    "hash" (size), "rows" (ids); "limits" (), "clear" (size, ids), "fourier" (side, storage, ids); "squares", "heads", "apply" and
+    "panel" (precision), "finish" (storage).
     """
     return _WRAPPERS[name](parts(name, *parameters)[-1])
 
@@ -206,19 +207,6 @@ def _copy(part):
     return copy
 
 
-def _diagonal(part):
-    def diagonal(out, first_row, count, period, turns, length, columns, shift, jump, stride, pattern, rows):
-        x = np.uint64(cuda.blockIdx.x) * np.uint64(cuda.blockDim.x) + np.uint64(cuda.threadIdx.x)
-        y = np.uint64(cuda.blockIdx.y) * np.uint64(cuda.blockDim.y) + np.uint64(cuda.threadIdx.y)
-        wide, high = (
-            np.uint64(cuda.gridDim.x) * np.uint64(cuda.blockDim.x),
-            np.uint64(cuda.gridDim.y) * np.uint64(cuda.blockDim.y),
-        )
-        part(x, wide, y, high, out, first_row, count, period, turns, length, columns, shift, jump, stride, pattern, rows)
-
-    return diagonal
-
-
 def _hash(part):
     def hash(source, start, length, stride, runs, count_2, count_3, jump_1, jump_2, jump_3, sums):
         x = np.uint64(cuda.blockIdx.x) * np.uint64(cuda.blockDim.x) + np.uint64(cuda.threadIdx.x)
@@ -245,5 +233,8 @@ def _rows(part):
     return rows
 
 
-_WRAPPERS = {"fill": _fill, "constant": _constant, "copy": _copy, "diagonal": _diagonal, "hash": _hash, "rows": _rows}
-_WRAPPERS |= cuda_structures.WRAPPERS
+_WRAPPERS = {
+    **{"fill": _fill, "constant": _constant, "copy": _copy, "hash": _hash, "rows": _rows},
+    **cuda_structures.WRAPPERS,
+    **cuda_orthogonal_kernels.WRAPPERS,
+}

@@ -33,14 +33,14 @@ LAYERS = {
     "kernels.trigonometry kernels.mixing kernels.folder kernels.memory kernels.cuda_source",
     "compiled kernels": "kernels.cache kernels.numba_lanes kernels.numba_lane_access kernels.numba_primitives "
     "kernels.numba_source kernels.numba_memory kernels.cpu_draw kernels.cuda_parts kernels.cuda_fill "
-    "kernels.cuda_copy kernels.cuda_hash kernels.cuda_sparse kernels.cuda_fourier kernels.cuda_structures kernels.cuda_kernels "
-    "kernels.*",
+    "kernels.cuda_copy kernels.cuda_hash kernels.cuda_sparse kernels.cuda_fourier kernels.cuda_structures "
+    "kernels.cuda_reflectors kernels.cuda_orthogonal kernels.cuda_orthogonal_kernels kernels.cuda_kernels kernels.*",
     "values": "key dtypes region gaussian sampler distributions arrays stack structures",
-    "backends": "backends.layout backends.cuda.launch backends.cuda.arrays backends.cuda.libcuda backends.cuda.probe "
-    "backends.threads backends.compiled backends.specification backends.digest backends.orthogonal "
-    "backends.sparse backends.structures backends.cpu backends.cuda.geometry backends.cuda.parts backends.cuda.dense "
-    "backends.cuda.driver backends.cuda.draw backends.cuda.sparse backends.cuda.structures "
-    "backends.cuda.backend backends.cuda.devices backends.cuda backends.* backends",
+    "backends": "backends.errors backends.layout backends.cuda.launch backends.cuda.arrays backends.cuda.libcuda "
+    "backends.cuda.blas backends.cuda.probe backends.threads backends.compiled backends.specification backends.digest "
+    "backends.orthogonal backends.sparse backends.structures backends.cpu backends.cuda.geometry backends.cuda.parts "
+    "backends.cuda.dense backends.cuda.driver backends.cuda.draw backends.cuda.sparse backends.cuda.orthogonal "
+    "backends.cuda.structures backends.cuda.backend backends.cuda.devices backends.cuda backends.* backends",
     "initializers": "arguments fans initializers.seeds initializers.base initializers.* registry initializers",
     "package": "__init__",
     "files": "hashing recipe verification tables.* tables",

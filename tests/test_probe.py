@@ -320,6 +320,24 @@ def test_one_old_device_of_several_is_a_note(world: World) -> None:
     assert found.notes == (found.devices[0].problem,)
 
 
+@pytest.mark.parametrize(("version", "package"), [(13000, "nvidia-cublas"), (12090, "nvidia-cublas-cu12")])
+def test_a_missing_cublas_is_a_note_of_the_survey(world: World, version: int, package: str) -> None:
+    """CUDA can be used without; only large orthogonal matrices need it, and loading it takes long."""
+
+    class Lacking(SimpleNamespace):
+        @property
+        def cublas(self) -> Any:
+            raise ImportError("libcublas.so cannot be found")
+
+    world.cupy.cuda = Lacking(**vars(world.cupy.cuda))
+    world.cupy.cuda.runtime.runtimeGetVersion = lambda: version
+    found = probe.survey()
+    assert found.usable
+    [note] = [note for note in found.notes if "cuBLAS" in note]
+    assert re.fullmatch(rf"cuBLAS cannot be loaded, and orthogonal matrices need it, .*: pip install {package}\.", note)
+    assert not [note for note in probe.status().notes if "cuBLAS" in note]
+
+
 def test_an_nvrtc_that_does_not_fit_is_a_note(world: World) -> None:
     world.nvrtc.getSupportedArchs = lambda: (50, 80)
     assert [note for note in probe.survey().notes if "does not know NVIDIA H100" in note and "nvidia-cuda-nvrtc" in note]

@@ -15,6 +15,7 @@ from gpuinit import dtypes
 from gpuinit.backends import cpu
 from gpuinit.backends.cuda import probe
 from gpuinit.backends.cuda.arrays import is_on_gpu
+from gpuinit.backends.errors import DeviceError
 from gpuinit.key import Key
 from gpuinit.region import Region
 
@@ -37,10 +38,6 @@ class Backend(Protocol):
 
     def to_host(self, array: Any, out: np.ndarray[Any, Any]) -> None:
         """Copy an array that `empty` made into a C-contiguous NumPy array of its shape and dtype."""
-
-
-class DeviceError(RuntimeError):
-    """The device asked for cannot be used; the message says what is missing and what to do."""
 
 
 def default_device() -> str:

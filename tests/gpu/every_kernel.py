@@ -5,15 +5,18 @@ Memory comes from CUDA itself, not from a pool, so that a checker knows where ea
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from orthogonal_definition import Stacked
 
 import gpuinit
 from gpu.rig import Rig, Stated
 from gpuinit import Key, dtypes
+from gpuinit.backends import DeviceError
 from gpuinit.distributions import Distribution, Normal, TruncatedNormal, Uniform
 from gpuinit.hashing import element_hash
 from gpuinit.kernels import cuda_source
@@ -45,6 +48,7 @@ def run(rig: Any, few: bool = False) -> None:
         _structures(rig, dtype)
     for dtype in storage:
         _computed(rig, dtype)
+        _orthogonal(rig, dtype)
 
 
 def expected() -> set[Any]:
@@ -56,6 +60,8 @@ def expected() -> set[Any]:
         found |= {(name, size, kind) for name in ("copy", "diagonal", "clear") for size in "1248"}
         found |= {("fourier", side, storage, kind) for side in ("real", "imag") for storage in cuda_source.STORAGE}
     found.add(("limits",))
+    found |= {(name, real) for name in ("squares", "heads", "apply", "panel") for real in ("float32", "float64")}
+    found |= {("finish", storage) for storage in STORAGE}
     return found | {(name, size) for name in ("constant", "hash") for size in "1248"} | {("rows", "int32"), ("rows", "int64")}
 
 
@@ -110,6 +116,18 @@ def _computed(rig: Any, dtype: str) -> None:
         init.fill(rig.empty(shape[::-1], dtype).T, shape=shape)
         for ids in _ids(rig):
             init(shape, dtype, device="cuda", rows=ids)
+
+
+def _orthogonal(rig: Any, dtype: str) -> None:
+    """Large ones of more than one panel where cuBLAS is there."""
+    for shape in ((7, 30, 20), (7, 20, 30)):
+        init = Stacked((0,), seed=1)
+        init(shape, dtype, device="cuda")
+        init(shape, dtype, device="cuda", block=(slice(2, 5), slice(3, 11)))
+        init.fill(rig.empty(shape[::-1], dtype).T, shape=shape)
+    with contextlib.suppress(DeviceError):
+        for shape in ((600, 300), (300, 600)):
+            gpuinit.Orthogonal(seed=1)(shape, dtype, device="cuda")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import functools
 import math
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,6 +18,7 @@ import cupy
 import numba
 import numpy as np
 
+from gpuinit.backends.cuda.blas import Matrix
 from gpuinit.backends.cuda.driver import Driver
 from gpuinit.backends.cuda.launch import Launch
 from gpuinit.kernels import cuda_kernels
@@ -29,7 +31,10 @@ PROCESSORS = 3
 
 
 class HostDriver(Driver):
-    """What `gpuinit.backends.cuda.driver.Driver` does, on the host. `launched` lists the kernels."""
+    """What `gpuinit.backends.cuda.driver.Driver` does, on the host.
+
+    `launched` lists the kernels; `held` is how many bytes of its arrays live now, `most` how many did at once.
+    """
 
     def __init__(self) -> None:
         self.launched: list[Launch] = []
@@ -37,6 +42,7 @@ class HostDriver(Driver):
         self.synchronized = 0
         self.room = math.inf
         self.entered: list[int] = []
+        self.held = self.most = 0
 
     def current(self) -> int:
         return 0
@@ -56,7 +62,14 @@ class HostDriver(Driver):
         nbytes = math.prod(shape) * np.dtype(dtype).itemsize
         if nbytes > self.room:
             raise cupy.cuda.memory.OutOfMemoryError(nbytes, 0, 0)
-        return around(np.full(nbytes + 64, POISON, np.uint8), shape, dtype)
+        memory = np.full(nbytes + 64, POISON, np.uint8)
+        self._count(nbytes)
+        weakref.finalize(memory, self._count, -nbytes)
+        return around(memory, shape, dtype)
+
+    def _count(self, nbytes: int) -> None:
+        self.held += nbytes
+        self.most = max(self.most, self.held)
 
     def free_bytes(self) -> tuple[int, int]:
         return 1000, 2000
@@ -79,12 +92,41 @@ class HostDriver(Driver):
     def synchronize(self) -> None:
         self.synchronized += 1
 
+    @contextlib.contextmanager
+    def products(self, dtype: np.dtype[Any]) -> Iterator[HostBlas]:
+        yield HostBlas(dtype)
+
     def launch(self, launch: Launch) -> None:
         self.launched.append(launch)
         if isinstance(launch.kernel, str):
             machine.run(launch)
         else:
             run_numba(launch)
+
+
+class HostBlas:
+    """What `gpuinit.backends.cuda.blas.Blas` does, by NumPy and SciPy. Below an upper triangle stands what is not read: NaN."""
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self.dtype = dtype
+
+    def matrix(self, given: Matrix) -> np.ndarray[Any, Any]:
+        """The memory of a matrix."""
+        size = self.dtype.itemsize
+        nbytes = ((given.rows - 1) * given.step + given.columns) * size
+        return np.ndarray((given.rows, given.columns), self.dtype, at(given.address, nbytes), 0, (given.step * size, size))
+
+    def product(self, out: Matrix, left: Matrix, right: Matrix, *, transposed: bool = False, subtracted: bool = False) -> None:
+        first, second, target = map(self.matrix, (left, right, out))
+        product = (first.T if transposed else first) @ second
+        target[...] = target - product if subtracted else product
+
+    def solve_upper(self, upper: Matrix, out: Matrix) -> None:
+        from scipy.linalg import solve_triangular
+
+        target = self.matrix(out)
+        triangle = np.where(np.tri(upper.rows, k=-1, dtype=bool), np.nan, self.matrix(upper)).astype(self.dtype)
+        target[...] = solve_triangular(triangle, target, check_finite=False)
 
 
 def around(memory: np.ndarray[Any, Any], shape: tuple[int, ...], dtype: Any, offset: int = 0) -> Any:
@@ -118,9 +160,7 @@ _ARGUMENTS = {
     "diagonal": "*a",
     "hash": "*a[:7], a[7:10], a[10]",
     "rows": "*a",
-    "limits": "*a",
-    "clear": "*a",
-    "fourier": "*a",
+    **dict.fromkeys(("limits", "clear", "fourier", "squares", "heads", "apply", "panel", "finish"), "*a"),
 }
 """A kernel's arguments as its thread takes them."""
 

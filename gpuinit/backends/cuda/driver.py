@@ -10,8 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from gpuinit.backends.cuda import libcuda
 from gpuinit.backends.cuda.arrays import DeviceArray, view
+from gpuinit.backends.cuda.blas import Blas, missing
 from gpuinit.backends.cuda.launch import Launch
+from gpuinit.backends.errors import DeviceError
 
 __all__ = ["Driver"]
 
@@ -107,6 +110,31 @@ class Driver:
     def launch(self, launch: Launch) -> None:
         """Put a kernel on the current stream of the current device; what CUDA refuses is raised here."""
         self._function(launch.kernel)(launch.grid, launch.block, launch.arguments)
+
+    @contextlib.contextmanager
+    def products(self, dtype: np.dtype[Any]) -> Iterator[Blas]:
+        """cuBLAS on the current stream, in full precision: no TF32, whatever CuPy's handle was set to and is again afterwards.
+
+        Raises:
+            DeviceError: cuBLAS is not installed.
+        """
+        cuda = self._cupy.cuda
+        try:
+            library = cuda.cublas
+        except ImportError as error:
+            runtime = libcuda.dotted(int(cuda.runtime.runtimeGetVersion()))
+            raise DeviceError(f"{missing(runtime)}, or use device='cpu'") from error
+        handle = int(cuda.device.get_cublas_handle())
+        modes = ((library.getMathMode, library.setMathMode), (library.getPointerMode, library.setPointerMode))
+        before = [(give, take(handle)) for take, give in modes]
+        library.setStream(handle, self.stream())
+        library.setMathMode(handle, library.CUBLAS_DEFAULT_MATH)
+        library.setPointerMode(handle, library.CUBLAS_POINTER_MODE_HOST)
+        try:
+            yield Blas(library, handle, dtype)
+        finally:
+            for give, mode in before:
+                give(handle, mode)
 
     def _function(self, kernel: str | tuple[str, ...]) -> Any:
         key = (self.current(), kernel)

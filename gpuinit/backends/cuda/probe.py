@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpuinit.backends.cuda import libcuda
+from gpuinit.backends.cuda.blas import missing
 from gpuinit.backends.cuda.libcuda import Device, Unusable
 
 __all__ = ["Device", "Status", "cache_state", "status", "survey"]
@@ -125,6 +126,8 @@ def _check(found: dict[str, Any], notes: list[str], thorough: bool) -> None:
             cupy = _check_cupy(found, newest // 1000)
             _check_nvrtc(cupy, found, notes, newest // 1000)
             _check_numba(found, newest // 1000, thorough)
+            if thorough:
+                _check_cublas(cupy, found, notes)
         finally:
             notes += [_line(w.message) for w in caught if issubclass(w.category, (UserWarning, RuntimeWarning))]
 
@@ -180,6 +183,14 @@ def _check_nvrtc(cupy: Any, found: dict[str, Any], notes: list[str], supported: 
                     f"NVRTC {major}.{minor} does not know {device.name}, which gets kernels for older ones: "
                     f"pip install --upgrade {package}"
                 )
+
+
+def _check_cublas(cupy: Any, found: dict[str, Any], notes: list[str]) -> None:
+    """cuBLAS, which CuPy loads when it is first asked for: half a second, so only a thorough look does."""
+    try:
+        getattr(cupy.cuda, "cublas", None)
+    except Exception:
+        notes.append(missing(found["runtime"]))
 
 
 def _check_numba(found: dict[str, Any], supported: int, thorough: bool) -> None:

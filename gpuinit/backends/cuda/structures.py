@@ -1,11 +1,12 @@
 """Writers of structures (gpuinit/structures.py) into a GPU's memory, whole or in part.
 
-What the CPU computes with LAPACK, orthogonal matrices, and Fourier kernels of integers, are made by the CPU's writer and
-copied.
+What the CPU computes with LAPACK (complex orthogonal matrices, and those of the methods "qr" and "svd"), and Fourier kernels of
+integers, are made by the CPU's writer and copied.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -15,15 +16,16 @@ import numpy as np
 from gpuinit import dtypes
 from gpuinit.arrays import as_array, rounded
 from gpuinit.backends import cpu
-from gpuinit.backends.cuda import parts, sparse
-from gpuinit.backends.cuda.arrays import DeviceArray
+from gpuinit.backends.cuda import orthogonal, parts, sparse
+from gpuinit.backends.cuda.arrays import DeviceArray, packed
 from gpuinit.backends.cuda.draw import rows_on, uploaded
 from gpuinit.backends.cuda.driver import Driver
 from gpuinit.backends.cuda.launch import Launch
 from gpuinit.backends.layout import Axis, Layout, layout
 from gpuinit.key import Key
 from gpuinit.region import Region
-from gpuinit.structures import Constant, Diagonal, Fourier, Sparse, Structure, Tap
+from gpuinit.stack import Stack
+from gpuinit.structures import Constant, Diagonal, Fourier, Haar, Sparse, Structure, Tap
 
 __all__ = ["copied", "write"]
 
@@ -50,6 +52,9 @@ def write(driver: Driver, processors: int, out: DeviceArray, structure: Structur
     elif isinstance(structure, Sparse):
         assert key is not None
         sparse.write(driver, processors, out, structure, region, key)
+    elif isinstance(structure, Haar) and structure.method == "auto" and out.dtype.kind != "c":
+        assert key is not None
+        _orthogonal(driver, processors, out, structure, region, key)
     else:
         _made_by_the_cpu(driver, processors, out, structure, region, key)
 
@@ -166,6 +171,35 @@ def _fourier(driver: Driver, processors: int, out: DeviceArray, structure: Fouri
     numbers = (out.address, window.address, times, frequencies, region.logical[2] - 1, (out.strides[0], out.strides[2]))
     place = 0 if rows is None else rows.address
     driver.launch(parts.fouriers(*numbers, (structure.side, real.name), parts.ids_of(rows), place, processors))
+
+
+def _orthogonal(driver: Driver, processors: int, out: DeviceArray, structure: Haar, region: Region, key: Key) -> None:
+    """In place if it is the whole tensor in the stack's own order; else the matrices that the region touches, then a copy."""
+    stack = Stack(region.logical, structure.batch)
+    common = (out.dtype, structure.gain, stack, key)
+    if region.whole and out.c_contiguous and stack.order == tuple(range(len(stack.shape))):
+        orthogonal.haar(driver, processors, out.address, *common, range(stack.count))
+        return
+    matrices = _touched(stack, region)
+    nbytes = stack.rows * stack.columns * out.dtype.itemsize
+    held = driver.empty((len(matrices) * nbytes,), np.dtype(np.uint8))
+    made = driver.view(held, "matrices").address
+    orthogonal.haar(driver, processors, made, *common, matrices)
+    steps = dict(zip(stack.order, packed(stack.grouped, out.dtype.itemsize), strict=True))
+    strides = tuple(steps[axis] for axis in range(len(stack.shape)))
+    source = made - matrices.start * nbytes + sum(map(math.prod, zip(region.starts, strides, strict=True)))
+    _copy(driver, processors, out, source, strides, region.rows)
+
+
+def _touched(stack: Stack, region: Region) -> range:
+    """The matrices from the first to the last that the region has elements of; all of a batch axis that rows pick from."""
+    first = last = 0
+    for axis in stack.batch:
+        start, count = region.starts[axis], region.counts[axis]
+        if axis == 0 and region.rows is not None:
+            start, count = 0, stack.shape[0]
+        first, last = first * stack.shape[axis] + start, last * stack.shape[axis] + start + count - 1
+    return range(first, last + 1)
 
 
 def _made_by_the_cpu(

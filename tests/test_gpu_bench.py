@@ -1,0 +1,86 @@
+"""The benchmark of orthogonal matrices on a GPU says what it measured: rehearsed over the host's memory, without a clock."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gpuinit import backends, dtypes
+
+gpu_orthogonal = pytest.importorskip("benchmarks.gpu_orthogonal")
+gpu_table = pytest.importorskip("benchmarks.gpu_table")
+
+
+class Bench:
+    """What of `benchmarks.gpu_bench.Bench` the benchmark asks for."""
+
+    def __init__(self, driver: Any) -> None:
+        self.driver, self.failed = driver, []  # type: ignore[var-annotated]
+        self.cupy = SimpleNamespace(cuda=SimpleNamespace(runtime=SimpleNamespace(memGetInfo=lambda: (0, 0))))
+
+    def array(self, shape: Any, dtype: Any) -> Any:
+        return self.driver.empty(shape, dtypes.canonical(dtype))
+
+    def lacks(self, nbytes: int) -> str:
+        return ""
+
+    def clean(self) -> None:
+        pass
+
+    def waits(self, made: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def bench(gpu: Any, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    from host.driver import on_host
+
+    def peers(shape: Any) -> Any:
+        exact = np.linalg.qr(np.random.default_rng(1).standard_normal(shape))[0]
+        yield "torch", lambda: (lambda: None, lambda: exact)
+        yield "cupy QR", lambda: 1 / 0
+
+    monkeypatch.setattr(gpu_orthogonal, "host", lambda out: on_host(out).copy())
+    monkeypatch.setattr(gpu_orthogonal, "one_round", lambda peer, calls: (peer.work(), 0.001)[1])
+    monkeypatch.setattr(gpu_orthogonal, "peers", peers)
+    return Bench(gpu)
+
+
+def test_rows_and_lines(bench: Bench) -> None:
+    rows = list(gpu_orthogonal.rows(bench, True))
+    assert bench.failed == [] and [row["name"] for row in rows] == ["64 x 64", "300 x 20", "30 x 8 x 8"]
+    for row in rows:
+        assert 0 < row["error"] < 2e-6 and row["from the CPU"] < 1e-6 and row["us"] == 1000
+        assert row["ratios"] == {"torch": 1.0} and row["promise met"] is False
+        assert row["peers"]["torch"]["rounds"] == 3 and "ZeroDivisionError" in row["peers"]["cupy QR"]["reason"]
+    lines = list(gpu_table._orthogonal(rows))
+    assert len([line for line in lines if "MISSED" in line and " 1.00 " in line]) == 3
+    assert gpu_table._orthogonal([]) is not None and list(gpu_table._orthogonal([])) == []
+
+
+def test_a_wrong_matrix_is_named(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = gpu_orthogonal.host
+    monkeypatch.setattr(gpu_orthogonal, "host", lambda out: usual(out) + np.float32(1e-3))
+    list(gpu_orthogonal.rows(bench, True))
+    assert [failure for failure in bench.failed if "64 x 64: WRONG: error" in failure]
+
+
+def test_without_cublas_nothing_is_wrong(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(dtype: Any) -> Any:
+        raise backends.DeviceError("cuBLAS cannot be loaded")
+
+    monkeypatch.setattr(bench.driver, "products", missing)
+    rows = list(gpu_orthogonal.rows(bench, True))
+    assert bench.failed == [] and ["reason" in row for row in rows] == [True, True, False]
+    assert "cuBLAS cannot be loaded" in list(gpu_table._orthogonal(rows))[2]
+
+
+def test_the_error_is_that_of_the_product() -> None:
+    exact = np.linalg.qr(np.random.default_rng(1).standard_normal((5000, 300)))[0]
+    assert gpu_orthogonal.error_of(exact) < 1e-14
+    exact[3000, 299] += 1e-3
+    wanted = np.abs(exact.T @ exact - np.eye(300)).max()
+    assert 0.5 * wanted < gpu_orthogonal.error_of(exact) <= wanted * (1 + 1e-9)
