@@ -27,6 +27,7 @@ from gpuinit.initializers import (
     serialize,
 )
 from gpuinit.key import Key, SeedGenerator
+from gpuinit.orthogonality import OrthogonalityReport, orthogonality
 from gpuinit.version import __version__
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "LecunUniform",
     "Ones",
     "Orthogonal",
+    "OrthogonalityReport",
     "RandomInitializer",
     "RandomNormal",
     "RandomUniform",
@@ -57,6 +59,7 @@ __all__ = [
     "deserialize",
     "get",
     "get_num_threads",
+    "orthogonality",
     "serialize",
     "set_default_dtype",
     "set_num_threads",

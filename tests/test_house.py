@@ -37,9 +37,10 @@ LAYERS = {
     "values": "key dtypes region gaussian sampler distributions arrays stack structures",
     "backends": "backends.layout backends.cuda.launch backends.cuda.arrays backends.cuda.libcuda backends.cuda.probe "
     "backends.threads backends.compiled backends.specification backends.digest backends.orthogonal "
+    "backends.reflectors backends.stacks "
     "backends.structures backends.cpu backends.cuda.geometry backends.cuda.parts backends.cuda.dense backends.cuda.driver "
     "backends.cuda.structures backends.cuda.backend backends.cuda.devices backends.cuda backends.* backends",
-    "initializers": "arguments fans initializers.seeds initializers.base initializers.* registry initializers",
+    "initializers": "arguments fans orthogonality initializers.seeds initializers.base initializers.* registry initializers",
     "package": "__init__",
     "files": "hashing recipe verification tables.* tables",
     "command line": "cli.* cli __main__",

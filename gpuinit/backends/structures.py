@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gpuinit.arrays import as_array, rounded
-from gpuinit.backends.orthogonal import haar
+from gpuinit.backends.stacks import Normals, write_haar
 from gpuinit.key import Key
 from gpuinit.region import Region
 from gpuinit.structures import Constant, Diagonal, Fourier, Haar, Structure
@@ -17,13 +17,18 @@ from gpuinit.structures import Constant, Diagonal, Fourier, Haar, Structure
 __all__ = ["write"]
 
 Array = np.ndarray[Any, Any]
-Normal = Callable[[tuple[int, int], np.dtype[Any], Key], Array]
 
 _RUN = 2**13
 """Elements computed at once: temporaries take some hundred KiB, whatever the tensor's size."""
 
 
-def write(out: Array, structure: Structure, region: Region, key: Key | None, normal: Normal) -> None:
+def write(
+    out: Array,
+    structure: Structure,
+    region: Region,
+    key: Key | None,
+    normals: Callable[[np.dtype[Any], Key, int], Normals],
+) -> None:
     """Write the region of the tensor that a structure is into `out`.
 
     Args:
@@ -31,7 +36,7 @@ def write(out: Array, structure: Structure, region: Region, key: Key | None, nor
         structure: a Constant, Diagonal, Fourier or Haar, whose check(out.dtype) has passed.
         region: which part of the logical tensor.
         key: the key of a structure that is random.
-        normal: draws the standard normal matrix of a shape, dtype and key.
+        normals: what draws standard normal matrices, as `write_haar` takes it.
     """
     if isinstance(structure, Constant):
         _constant(out, structure, region)
@@ -41,8 +46,7 @@ def write(out: Array, structure: Structure, region: Region, key: Key | None, nor
         _fourier(out, structure, region)
     elif isinstance(structure, Haar):
         assert key is not None
-        whole = haar(region.logical, out.dtype, structure.gain, structure.method, key, normal)
-        out[...] = whole[region.slices]
+        write_haar(out, structure, region, key, normals)
     else:
         raise TypeError(f"{type(structure).__name__} is not a structure that the CPU can write")
 

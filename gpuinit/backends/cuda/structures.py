@@ -139,6 +139,6 @@ def _made_by_the_cpu(
         found = driver.download(ids.address, ids.size * ids.dtype.itemsize, ids).view(ids.dtype).astype(np.int64)
         region = Region(region.logical, region.starts, region.counts, found)
     made = cpu.BACKEND.empty(out.shape, dtypes.canonical(out.dtype))
-    on_cpu.write(made, structure, region, key, cpu.BACKEND.normal)
+    on_cpu.write(made, structure, region, key, cpu.BACKEND.normals)
     source = uploaded(driver, made, out.device)
     _copy(driver, processors, out, source.address, source.strides, None)
