@@ -66,7 +66,7 @@ class Fourier(Structure):
 
 @dataclass(frozen=True, slots=True)
 class Haar(Structure):
-    """`gain` times a Haar-distributed (semi-)orthogonal matrix of shape (prod(shape[:-1]), shape[-1]), or a stack of such matrices.
+    """`gain` times a Haar-distributed (semi-)orthogonal matrix of shape (prod(shape[:-1]), shape[-1]), or a stack of such.
 
     `batch`: the axes that count the matrices, ascending, as `gpuinit.stack.Stack` has them.
     """

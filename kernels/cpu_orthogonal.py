@@ -1,10 +1,10 @@
 """Compiled Householder reflectors for stacks of small matrices: docs/stream.md, section 10, "Small matrices of a stack".
 
 Formula: Q = H_0 H_1 .. H_(k-1) E diag(-sign) gain, H_j the reflector of column j of a normal matrix G from row j down.
-Map: one matrix after the other. Q grows from its last column to its first in a buffer whose rows are whole tiles of columns; a tile
-goes down the rows once for its products with a reflector's vector and once to take them away. Neighbouring columns stand side by
-side in registers, and no sum goes across columns. The columns that have not begun yet are zero and stay zero.
-Deterministic: every operation is written down and rounded once; nothing is reordered. `backends/reflectors.py` is the same in NumPy.
+Map: one matrix after the other. Q grows from its last column to its first in a buffer whose rows are whole tiles of columns; for
+a reflector each tile goes down the rows twice, for its products with the vector and to take them away. Neighbouring columns stand
+side by side in registers, and no sum goes across columns. The columns that have not begun yet are zero and stay zero.
+Deterministic: every operation is stated and rounded once, none is reordered. `backends/reflectors.py` is the same in NumPy.
 """
 
 from __future__ import annotations

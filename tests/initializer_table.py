@@ -42,7 +42,11 @@ ELEMENTWISE = [
         for seed, name in enumerate(("GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "LecunNormal", "LecunUniform"), 5)
     ),
 ]
-RANDOM = [*ELEMENTWISE, Row("Orthogonal", {"gain": 0.5, "seed": 11}, "seed gain")]
+RANDOM = [
+    *ELEMENTWISE,
+    Row("Orthogonal", {"gain": 0.5, "seed": 11}, "seed gain"),
+    Row("Orthogonal", {"gain": -2.0, "seed": 12, "batch_axes": [-1]}, "seed gain batch_axes", (12, 9, 4)),
+]
 ALL = [*DETERMINISTIC, *RANDOM]
 FLOATS = ["float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "float32", "float64", "complex64", "complex128"]
 INTEGERS = ["bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]

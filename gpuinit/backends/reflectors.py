@@ -1,7 +1,7 @@
 """Householder reflectors for stacks of small matrices by NumPy: docs/stream.md, section 10, "Small matrices of a stack".
 
-The executable specification of `kernels/cpu_orthogonal.py`, and the CPU's way where nothing is compiled. It goes over the matrices
-side by side and makes every rounding that the page states, so the bits are those of every other backend.
+The executable specification of `kernels/cpu_orthogonal.py`, and the CPU's way where nothing is compiled. The matrices stand side
+by side, and every rounding is the one that the page states, so the bits are those of every other backend.
 """
 
 from __future__ import annotations

@@ -31,8 +31,9 @@ MOST_ELEMENTS = 2**16
 class Normals(Protocol):
     """Standard normal elements of one stream and dtype."""
 
-    compiled: bool
-    """Whether compiled code serves, here and for what is made of the elements."""
+    @property
+    def compiled(self) -> bool:
+        """Whether compiled code serves, here and for what is made of the elements."""
 
     def fill(self, out: Array, region: Region) -> None:
         """Write the region of the stream's logical tensor into `out`; from any thread."""
