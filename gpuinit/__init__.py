@@ -30,6 +30,7 @@ from gpuinit.initializers import (
     serialize,
 )
 from gpuinit.key import Key, SeedGenerator
+from gpuinit.measure import OrthogonalityReport, orthogonality
 from gpuinit.version import __version__
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "LecunUniform",
     "Ones",
     "Orthogonal",
+    "OrthogonalityReport",
     "RandomInitializer",
     "RandomNormal",
     "RandomUniform",
@@ -63,6 +65,7 @@ __all__ = [
     "deserialize",
     "get",
     "get_num_threads",
+    "orthogonality",
     "serialize",
     "set_default_dtype",
     "set_num_threads",

@@ -7,9 +7,11 @@ import numbers
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from gpuinit.key import integer, shown
 
-__all__ = ["at_least", "axes", "choice", "finite", "finite_complex", "real", "whole"]
+__all__ = ["at_least", "axes", "checked_batch_axes", "choice", "finite", "finite_complex", "normalized_axes", "real", "whole"]
 
 
 def real(value: Any, name: str) -> float:
@@ -78,6 +80,29 @@ def axes(value: Sequence[int] | None, name: str) -> list[int] | None:
     if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
         raise TypeError(f"{name}={value!r} is a {type(value).__name__}: it must be None or a sequence of axes")
     return [integer(axis, f"{name}={value!r}: axis") for axis in value]
+
+
+def checked_batch_axes(value: int | Sequence[int] | None) -> int | list[int] | None:
+    """An axis or a sequence of axes as an int or a list of ints, or None; TypeError for anything else."""
+    if value is None or (hasattr(value, "__iter__") and getattr(value, "ndim", 1) != 0):
+        return axes(value, "batch_axes")  # type: ignore[arg-type]
+    return integer(value, "batch_axes")
+
+
+def normalized_axes(shape: tuple[int, ...], batch_axes: int | list[int] | None) -> tuple[int, ...]:
+    """The batch axes of a shape, ascending, none negative; ValueErrors as Orthogonal states them."""
+    given = [] if batch_axes is None else [batch_axes] if isinstance(batch_axes, int) else batch_axes
+    for axis in given:
+        if not -len(shape) <= axis < len(shape):
+            raise np.exceptions.AxisError(f"batch_axes={batch_axes}: shape={shape} has no axis {axis}")
+    distinct = sorted({axis % len(shape) for axis in given})
+    if len(distinct) < len(given):
+        raise ValueError(f"batch_axes={batch_axes} names an axis of shape={shape} twice: each may stand there once")
+    if len(shape) - len(distinct) < 2:
+        raise ValueError(
+            f"batch_axes={batch_axes} leaves {len(shape) - len(distinct)} axes of shape={shape}: a matrix needs at least 2"
+        )
+    return tuple(distinct)
 
 
 def _is_bool(value: Any) -> bool:

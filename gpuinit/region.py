@@ -64,6 +64,11 @@ class Region:
         box = tuple(slice(start, start + count) for start, count in zip(self.starts, self.counts, strict=True))
         return box if self.rows is None else (self.rows, *box[1:])
 
+    def along(self, axes: tuple[int, ...]) -> Region:
+        """The same region of some of its axes alone, in the order given; rows by id belong to axis 0."""
+        logical, starts, counts = (tuple(each[axis] for axis in axes) for each in (self.logical, self.starts, self.counts))
+        return Region(logical, starts, counts, self.rows if 0 in axes else None)
+
     def components(self, parts: int) -> Region:
         """The same region with each element split into `parts` consecutive ones (2: real and imaginary part)."""
         if parts == 1:

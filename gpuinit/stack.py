@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
 __all__ = ["SMALL_COLUMNS", "SMALL_ELEMENTS", "Stack"]
 
 SMALL_COLUMNS, SMALL_ELEMENTS = 128, 2**16
@@ -23,25 +21,6 @@ class Stack:
 
     shape: tuple[int, ...]
     batch: tuple[int, ...] = ()
-
-    @classmethod
-    def of(cls, shape: tuple[int, ...], batch_axes: tuple[int, ...] | None) -> Stack:
-        """The stack that an argument `batch_axes=` names, None meaning one matrix.
-
-        Raises:
-            ValueError: there is no such axis, one is named twice, or fewer than two others are left.
-        """
-        axes = batch_axes or ()
-        for axis in axes:
-            if not -len(shape) <= axis < len(shape):
-                raise np.exceptions.AxisError(f"batch_axes={axes}: shape={shape} has no axis {axis}")
-        batch = tuple(sorted({axis % len(shape) for axis in axes}))
-        if len(batch) < len(axes):
-            raise ValueError(f"batch_axes={axes} names an axis of shape={shape} twice: each may stand there once")
-        if len(shape) - len(batch) < 2:
-            beside = f" beside batch_axes={axes}" if axes else ""
-            raise ValueError(f"shape={shape} has {len(shape) - len(batch)} axes{beside}: a matrix needs at least 2")
-        return cls(shape, batch)
 
     @property
     def order(self) -> tuple[int, ...]:
@@ -80,5 +59,5 @@ class Stack:
 
     @property
     def small(self) -> bool:
-        """Whether the matrices are small ones of a batch, whose orthogonal values are defined to the bit (docs/stream.md, 10)."""
-        return bool(self.batch) and self.tall[1] <= SMALL_COLUMNS and math.prod(self.tall) <= SMALL_ELEMENTS
+        """Whether the matrices are small: orthogonal ones of a batch are then defined to the bit (docs/stream.md, section 10)."""
+        return self.tall[1] <= SMALL_COLUMNS and math.prod(self.tall) <= SMALL_ELEMENTS

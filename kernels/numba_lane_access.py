@@ -8,23 +8,33 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from gpuinit.kernels.numba_lanes import BUNDLE, Lanes, lanes_of, pack, register_type, splat
+from gpuinit.kernels.numba_lanes import BUNDLE, REGISTER_BYTES, Lanes, lanes_of, pack, register_type, splat
 
-__all__ = ["alternate", "count_up", "load_lanes", "store_lanes", "store_pairs", "stream_lanes"]
+__all__ = ["TILE_BYTES", "alternate", "count_up", "load_lanes", "load_tile", "store_lanes", "store_pairs", "stream_lanes"]
+
+TILE_BYTES = 64
 
 
-@intrinsic
-def load_lanes(typingctx: Any, array: Any, place: Any) -> Any:
-    """The elements of a contiguous array from index `place` on, as many as a bundle holds."""
-    kind = Lanes(array.dtype, lanes_of(array.dtype), BUNDLE)
+def _loader(bundle: int) -> Any:
+    def load(typingctx: Any, array: Any, place: Any) -> Any:
+        kind = Lanes(array.dtype, lanes_of(array.dtype), bundle)
 
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        start = builder.gep(context.make_array(array)(context, builder, args[0]).data, [args[1]])
-        register = register_type(kind.element, kind.width)
-        pointer = builder.bitcast(start, register.as_pointer())
-        return pack(builder, [_load(builder, pointer, r, kind.element) for r in range(kind.bundle)])
+        def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            start = builder.gep(context.make_array(array)(context, builder, args[0]).data, [args[1]])
+            register = register_type(kind.element, kind.width)
+            pointer = builder.bitcast(start, register.as_pointer())
+            return pack(builder, [_load(builder, pointer, r, kind.element) for r in range(kind.bundle)])
 
-    return kind(array, types.int64), generate
+        return kind(array, types.int64), generate
+
+    return load
+
+
+load_lanes = intrinsic(_loader(BUNDLE))
+"""load_lanes(array, place): the elements of a contiguous array from index `place` on, as many as a bundle holds."""
+
+load_tile = intrinsic(_loader(TILE_BYTES // REGISTER_BYTES))
+"""As `load_lanes`, in TILE_BYTES bytes, whatever the registers' size."""
 
 
 def _load(builder: Any, pointer: Any, place: int, element: Any) -> Any:
@@ -56,9 +66,9 @@ def _storer(past_the_cache: bool) -> Any:
 
 
 store_lanes = intrinsic(_storer(past_the_cache=False))
-"""store_lanes(array, place, value): write a bundle of unsigned integers into a contiguous array from index `place` on.
+"""store_lanes(array, place, value): write a bundle into a contiguous array from index `place` on.
 
-The lower bits, if the array's elements are narrower."""
+The lower bits of unsigned integers, if the array's elements are narrower."""
 
 stream_lanes = intrinsic(_storer(past_the_cache=True))
 """As `store_lanes`, past the caches: for large outputs, at addresses that are multiples of a stored register."""

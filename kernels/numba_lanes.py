@@ -17,7 +17,19 @@ from numba.core import types
 from numba.core.datamodel.models import PrimitiveModel
 from numba.extending import intrinsic, overload, register_model
 
-__all__ = ["AVX512", "BUNDLE", "Lanes", "Traced", "any_lane", "each_register", "lanes_of", "pack", "register_type", "splat"]
+__all__ = [
+    "AVX512",
+    "BUNDLE",
+    "REGISTER_BYTES",
+    "Lanes",
+    "Traced",
+    "any_lane",
+    "each_register",
+    "lanes_of",
+    "pack",
+    "register_type",
+    "splat",
+]
 
 AVX512 = llvm.get_host_cpu_features().get("avx512f", False)
 REGISTER_BYTES = 64 if AVX512 else 32

@@ -15,7 +15,7 @@ from orthogonal_definition import Stacked, defined
 import gpuinit
 from gpuinit import backends
 from gpuinit.backends.cuda import orthogonal
-from gpuinit.backends.cuda.orthogonal import haar, is_small
+from gpuinit.backends.cuda.orthogonal import haar
 from gpuinit.stack import Stack
 
 pytest.importorskip("cupy", reason="CuPy is not installed")
@@ -141,10 +141,10 @@ def test_chunks_do_not_show(gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_which_matrices_are_small() -> None:
-    assert is_small(Stack((9, 512, 128), (0,))) and is_small(Stack((9, 128, 512), (0,))) and is_small(Stack((2**16, 9, 1), (1,)))
-    assert (
-        not is_small(Stack((512, 128))) and not is_small(Stack((9, 513, 128), (0,))) and not is_small(Stack((9, 200, 129), (0,)))
-    )
+    for shape in ((9, 512, 128), (9, 128, 512), (9, 2**16, 1)):
+        assert Stack(shape, (0,)).small and Stack(shape[1:]).small
+    for shape in ((9, 513, 128), (9, 128, 513), (9, 200, 129), (9, 2**16 + 1, 1)):
+        assert not Stack(shape, (0,)).small and not Stack(shape[1:]).small
 
 
 PARTS: list[dict[str, Any]] = [
@@ -208,7 +208,7 @@ def test_large_matrices_of_a_stack_are_made_one_after_the_other(gpu: Any, monkey
     small = host(Stacked((0,), seed=6)(shape, "float32", device="cuda"))
     for name, wide in (("float32", False), ("float32", True), ("bfloat16", False)):
         dims = (4, 25, 30) if wide else shape
-        monkeypatch.setattr(orthogonal, "is_small", lambda stack: False)
+        monkeypatch.setattr(Stack, "small", property(lambda self: False))
         made = host(Stacked((0,), seed=6)(dims, name, device="cuda"))
         assert distance(made.astype(np.float32), small.transpose(0, 2, 1) if wide else small) < WITHIN[name]
         assert same(made[0], host(gpuinit.Orthogonal(seed=6)(dims[1:], name, device="cuda")))
@@ -326,7 +326,7 @@ def test_no_room_says_how_much_and_writes_nothing(gpu: Any) -> None:
 def test_more_rows_than_cublas_counts(gpu: Any) -> None:
     stack = Stack((2**31, 3))
     with pytest.raises(ValueError, match=r"shape=\(2147483648, 3\): an orthogonal matrix on a GPU has at most 2147483647 rows"):
-        haar(gpu, 3, 0, np.dtype(np.float32), 1.0, stack, gpuinit.Key(1), range(1))
+        haar(gpu, 3, 0, np.dtype(np.float32), 1.0, stack, gpuinit.Key(1), np.zeros(1, np.uint64))
     assert gpu.launched == []
 
 

@@ -38,10 +38,11 @@ LAYERS = {
     "values": "key dtypes region gaussian sampler distributions arrays stack structures",
     "backends": "backends.errors backends.layout backends.cuda.launch backends.cuda.arrays backends.cuda.libcuda "
     "backends.cuda.blas backends.cuda.probe backends.threads backends.compiled backends.specification backends.digest "
-    "backends.orthogonal backends.sparse backends.structures backends.cpu backends.cuda.geometry backends.cuda.parts "
-    "backends.cuda.dense backends.cuda.driver backends.cuda.draw backends.cuda.sparse backends.cuda.orthogonal "
+    "backends.orthogonal backends.reflectors backends.stacks backends.sparse backends.structures backends.cpu "
+    "backends.cuda.geometry backends.cuda.parts backends.cuda.dense "
+    "backends.cuda.driver backends.cuda.draw backends.cuda.sparse backends.cuda.orthogonal "
     "backends.cuda.structures backends.cuda.backend backends.cuda.devices backends.cuda backends.* backends",
-    "initializers": "arguments fans initializers.seeds initializers.base initializers.* registry initializers",
+    "initializers": "arguments fans measure initializers.seeds initializers.base initializers.* registry initializers",
     "package": "__init__",
     "files": "hashing recipe verification tables.* tables",
     "command line": "cli.* cli __main__",

@@ -14,7 +14,7 @@ from gpuinit.key import Key
 from gpuinit.region import Region
 from gpuinit.sampler import Sampler
 
-__all__ = ["fill", "usable"]
+__all__ = ["fill", "load", "usable"]
 
 STREAM = 2**24
 """From this many bytes on, a fill whose quantile has no tail writes past the caches, which could not keep the output anyway."""
@@ -33,6 +33,11 @@ def usable() -> bool:
     except Exception:  # a Numba that does not fit this NumPy or Python fails in ways of its own
         return False
     return not numba.config.DISABLE_JIT
+
+
+def load(sampler: Sampler) -> None:
+    """Load or compile the sampler's kernel, so that threads find it ready."""
+    _plan(sampler)
 
 
 def fill(out: np.ndarray[Any, Any], sampler: Sampler, region: Region, key: Key) -> None:

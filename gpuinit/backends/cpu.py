@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -44,15 +44,11 @@ class CPU:
         if out.size == 0:
             return
         if not isinstance(law, Sampler):
-            structures.write(out, law, region, key, self.normal, self.fill)
+            structures.write(out, law, region, key, self.normals, self.fill)
             return
         assert key is not None
-        if self._drawn <= BREAK_EVEN:
-            self._drawn += out.size
-        if self._drawn > BREAK_EVEN and compiled.usable():
-            compiled.fill(out, law, region, key)
-        else:
-            specification.fill(out, law, region, key)
+        fill = compiled.fill if self._pays(out.size) else specification.fill
+        fill(out, law, region, key)
 
     def checked_rows(self, rows: Any, length: int) -> np.ndarray[Any, Any]:
         """Row ids as int64, each in 0 .. length - 1."""
@@ -66,11 +62,37 @@ class CPU:
         """Copy an array into another of its shape and dtype."""
         out[...] = array
 
-    def normal(self, shape: tuple[int, ...], dtype: np.dtype[Any], key: Key) -> np.ndarray[Any, Any]:
-        """The standard normal tensor of a stream, which orthogonal matrices are made from."""
-        out = self.empty(shape, dtype)
-        self.fill(out, normal_sampler(dtype, 0.0, 1.0), Region.of(shape), key)
-        return out
+    def normals(self, dtype: np.dtype[Any], key: Key, work: int) -> _Normals:
+        """The standard normal elements of a stream, which orthogonal matrices are made from by `work` operations."""
+        sampler = normal_sampler(dtype, 0.0, 1.0)
+        use = self._pays(work)
+        if use:
+            compiled.load(sampler)
+        return _Normals(self, sampler, key, use)
+
+    def _pays(self, values: int) -> bool:
+        """Whether compiled code serves, these values counted."""
+        if self._drawn <= BREAK_EVEN:
+            self._drawn += values
+        return self._drawn > BREAK_EVEN and compiled.usable()
+
+
+class _Normals(NamedTuple):
+    """Normal elements by one of the two ways."""
+
+    backend: CPU
+    sampler: Sampler
+    key: Key
+    compiled: bool
+
+    def fill(self, out: np.ndarray[Any, Any], region: Region) -> None:
+        """Write the region of the stream's tensor into `out`; from any thread."""
+        fill = compiled.fill if self.compiled else specification.fill
+        fill(out, self.sampler, region, self.key)
+
+    def empty(self, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        """A new array of the dtype."""
+        return self.backend.empty(shape, self.sampler.dtype)
 
 
 BACKEND = CPU()

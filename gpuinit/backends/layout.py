@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from gpuinit.region import Region
 
-__all__ = ["Axis", "Layout", "layout"]
+__all__ = ["Axis", "Layout", "consecutive", "layout"]
 
 
 class Axis(NamedTuple):
@@ -48,3 +50,8 @@ def layout(region: Region, strides: tuple[int, ...]) -> Layout:
         else:
             axes.append(Axis(count, step, jump))
     return Layout(base, length, 0 if stride is None else stride, tuple(reversed(axes)))
+
+
+def consecutive(numbers: np.ndarray[Any, Any]) -> bool:
+    """Whether each number of an array that is not empty is the one before it plus one."""
+    return int(numbers[-1]) - int(numbers[0]) == len(numbers) - 1 and bool((numbers[1:] > numbers[:-1]).all())

@@ -1,4 +1,4 @@
-"""Haar-distributed orthogonal matrices on the CPU.
+"""One Haar-distributed orthogonal matrix on the CPU, by matrix products.
 
 Of a standard normal matrix G (n rows, k <= n columns, drawn from the stream) column j gives x_j = G[j:, j] and with it
 the reflector
@@ -6,103 +6,103 @@ the reflector
     H_j = I - tau v v*,   v = x_j + s_j |x_j| e_j,   tau = 2 / v*v,   s_j = sign of G[j, j] (complex: its phase);
 
 Q = H_1 H_2 .. H_k E diag(-s), E the first k columns of I, is Haar-distributed (Stewart, 1980, sec. 3; Mezzadri, 2007,
-sec. 4). The reflectors are the contract; how they are applied differs by shape and device.
+sec. 4). The reflectors are the contract; how they are applied is not. Stacks of small matrices have a way of their own
+(`backends/reflectors.py`, `kernels/cpu_orthogonal.py`).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from gpuinit import dtypes
-from gpuinit.key import Key
 
-__all__ = ["haar"]
+__all__ = ["PANEL", "orthogonalize"]
 
 Array = np.ndarray[Any, Any]
-_TALL = 4
-"""From this ratio of rows to columns on, the blocked way is the faster one, as measured on 2 cores."""
+PANEL = 256
+"""Columns that are applied at once: of 256, 512 and 1024 the fastest at 1024 and 2048 columns on one core of an AMD EPYC."""
+_TEMPORARY = 2**20
 _RUN = 64
 
 
-def haar(
-    shape: tuple[int, ...],
-    dtype: np.dtype[Any],
-    gain: float,
-    method: str,
-    key: Key,
-    normal: Callable[[tuple[int, int], np.dtype[Any], Key], Array],
-) -> Array:
-    """`gain` times a Haar-distributed matrix of prod(shape[:-1]) rows and shape[-1] columns, in that shape.
+def orthogonalize(normal: Array, gain: float, bound: float, method: str) -> Array:
+    """`gain` times the orthogonal matrix that a tall normal one gives.
 
     Args:
-        shape: at least two dimensions.
-        dtype: floating or complex; types narrower than float32 are computed in float32 and rounded.
-        gain: finite; the dtype can hold it.
-        method: "auto", the reflectors; "qr" or "svd", other samples of the same law.
-        key: the key of the stream.
-        normal: normal((n, k), dtype, key) draws G, n = max(rows, columns), k = min(rows, columns), as a new array; a
-            wide matrix is the transpose of the tall one.
+        normal: C-contiguous, of shape (n, k), n >= k >= 1, float32, float64, complex64 or complex128; it is overwritten.
+        gain, bound: finite; real and imaginary parts are held in [-bound, bound].
+        method: "auto", the reflectors, in place of `normal`; "qr" or "svd", other samples of the same law.
 
     Returns:
-        A new array, its values in [-|gain|, |gain|], in either memory order. The work needs memory for one more matrix
-        of its size in the computed type ("svd": about five more).
+        `normal` itself by "auto", else a new array in either memory order. Besides, "auto" takes memory for a panel of at
+        most 512 columns and 512 rows, "qr" none, "svd" about five more matrices.
     """
-    rows, columns = math.prod(shape[:-1]), shape[-1]
-    size = (max(rows, columns), min(rows, columns))
-    if 0 in size:
-        return np.empty(shape, dtype)
-    computed = dtype if dtype.kind == "c" else dtypes.computed_in(dtype)
-    make = {"auto": _reflect, "qr": _qr, "svd": _svd}[method]
-    matrix = make(normal(size, computed, key), gain)
-    if rows < columns:
-        matrix = matrix.T
-    parts = (matrix if matrix.flags.c_contiguous else matrix.T).view(dtypes.component(computed))
-    bound = dtypes.at_most(abs(gain), dtypes.component(dtype))
+    make: Callable[[Array, float], Array] = {"auto": _reflect, "qr": _qr, "svd": _svd}[method]  # type: ignore[assignment]
+    made = make(normal, gain)
+    parts = (made if made.flags.c_contiguous else made.T).view(dtypes.component(made.dtype))
     np.clip(parts, -bound, bound, out=parts)  # rounding may have left the interval by an ulp
-    return matrix.astype(dtype, copy=False).reshape(shape)
+    return made
 
 
-def _reflect(normal: Array, gain: float) -> Array:
-    tall = normal.shape[0] >= _TALL * normal.shape[1]
-    return _apply_blocked(normal, gain) if tall else _apply_lapack(normal, gain)
+def _reflect(matrix: Array, gain: float, panel: int = PANEL) -> Array:
+    """The product of the reflectors by panels of columns, from the last to the first, in place (Joffrain et al., 2006).
 
-
-def _apply_lapack(normal: Array, gain: float) -> Array:
-    """The product of the reflectors by LAPACK's orgqr (ungqr): most accurate, and the faster way near square."""
-    diagonal = np.diagonal(normal).copy()
-    lengths, signs = _lengths(normal), _signs(diagonal)
-    vectors = np.asfortranarray(normal)
-    vectors /= diagonal + signs * lengths  # a head of 1, which LAPACK implies; it does not read above it
-    matrix = _generate(vectors, 1 + np.abs(diagonal) / lengths)
-    matrix *= -gain * signs
-    return matrix
-
-
-def _apply_blocked(normal: Array, gain: float) -> Array:
-    """The product of the reflectors by the UT transform, all matrix products (Joffrain et al., 2006): faster when tall.
-
-    Q = E - V T V_top*,  T^-1 = triu(V*V, 1) + D,  D = diag(V*V) / 2 = |x_j| (|x_j| + |x_jj|) from accurate lengths: the
-    diagonal of the rounded V*V would cost ten times the error.
+    A panel's product is I - V T V*, T^-1 = triu(V*V, 1) + D, D = diag(V*V) / 2 = |x_j| (|x_j| + |x_jj|) from accurate
+    lengths: the diagonal of the rounded V*V would cost ten times the error. V's columns make room for Q's.
     """
-    from scipy.linalg import solve_triangular
-
-    size = normal.shape[1]
-    each = np.arange(size)
-    diagonal = np.diagonal(normal).copy()
-    lengths, signs = _lengths(normal), _signs(diagonal)
-    vectors, top = normal, normal[:size]
-    top[...] = np.tril(top)
-    top[each, each] += signs * lengths
-    inverse = np.triu(_gram(vectors))
-    inverse[each, each] = lengths * (lengths + np.abs(diagonal))
-    matrix: Array = vectors @ -solve_triangular(inverse, top.conj().T)
-    matrix[each, each] += 1
+    columns = matrix.shape[1]
+    diagonal = np.diagonal(matrix).copy()
+    lengths, signs = _lengths(matrix), _signs(diagonal)
+    for first in reversed(range(0, columns, panel)):
+        last = min(first + panel, columns)
+        here = slice(first, last)
+        each = np.arange(last - first)
+        vectors = matrix[first:, here].copy()
+        top, below, rest = vectors[: len(each)], vectors[len(each) :], matrix[last:, last:]
+        top[...] = np.tril(top)
+        top[each, each] += signs[here] * lengths[here]
+        inverse = np.triu(_gram(vectors))
+        inverse[each, each] = lengths[here] * (lengths[here] + np.abs(diagonal[here]))
+        if last < columns:  # the columns behind, still zero in the panel's rows
+            weights = _solved(inverse, below.conj().T @ rest)
+            np.matmul(top, -weights, out=matrix[first:last, last:])
+            _subtract_product(rest, below, weights)
+        matrix[:first, here] = 0
+        np.matmul(vectors, _solved(inverse, -top.conj().T), out=matrix[first:, here])
+        matrix[first:last, here][each, each] += 1
     matrix *= -gain * signs
     return matrix
+
+
+def _gram(matrix: Array) -> Array:
+    """A*A without a copy of A."""
+    if matrix.dtype.kind != "c":
+        return matrix.T @ matrix
+    from scipy.linalg import get_blas_funcs
+
+    conjugate: Array = get_blas_funcs("gemm", (matrix,))(1, matrix.T, matrix.T, trans_b=2)
+    return conjugate.conj()
+
+
+def _solved(triangle: Array, matrix: Array) -> Array:
+    """triangle^-1 matrix of an upper triangle, both row-major."""
+    from scipy.linalg import get_blas_funcs
+
+    solve = get_blas_funcs("trsm", (triangle,))
+    transposed: Array = solve(1, triangle.T, np.ascontiguousarray(matrix).T, side=1, lower=1, overwrite_b=True)
+    return transposed.T
+
+
+def _subtract_product(matrix: Array, left: Array, right: Array) -> None:
+    """matrix -= left right, by runs of rows, so that the product takes little memory."""
+    step = max(1, _TEMPORARY // matrix.shape[1])
+    product = np.empty((min(step, len(matrix)), matrix.shape[1]), matrix.dtype)
+    for start in range(0, len(matrix), step):
+        rows = matrix[start : start + step]
+        rows -= np.matmul(left[start : start + step], right, out=product[: len(rows)])
 
 
 def _qr(normal: Array, gain: float) -> Array:
@@ -110,10 +110,12 @@ def _qr(normal: Array, gain: float) -> Array:
     from scipy.linalg import get_lapack_funcs
 
     factored = np.asfortranarray(normal)
-    geqrf = get_lapack_funcs("geqrf", (factored,))
-    factored, tau, _, _ = geqrf(factored, lwork=_RUN * factored.shape[1], overwrite_a=True)
+    name = "ungqr" if normal.dtype.kind == "c" else "orgqr"
+    factor, generate = get_lapack_funcs(("geqrf", name), (factored,))
+    work = _RUN * factored.shape[1]
+    factored, tau, _, _ = factor(factored, lwork=work, overwrite_a=True)
     signs = _signs(np.diagonal(factored).copy())
-    matrix = _generate(factored, tau)
+    matrix: Array = generate(factored, tau, lwork=work, overwrite_a=True)[0]
     matrix *= gain * signs
     return matrix
 
@@ -126,25 +128,6 @@ def _svd(normal: Array, gain: float) -> Array:
     matrix: Array = left @ right
     matrix *= gain
     return matrix
-
-
-def _generate(vectors: Array, tau: Array) -> Array:
-    """H_1 H_2 .. H_k E from the reflectors below the diagonal of a column-major array, in place."""
-    from scipy.linalg import get_lapack_funcs
-
-    generate = get_lapack_funcs("ungqr" if vectors.dtype.kind == "c" else "orgqr", (vectors,))
-    matrix: Array = generate(vectors, tau, lwork=_RUN * vectors.shape[1], overwrite_a=True)[0]
-    return matrix
-
-
-def _gram(matrix: Array) -> Array:
-    """A*A without a copy of A."""
-    if matrix.dtype.kind != "c":
-        return matrix.T @ matrix
-    from scipy.linalg import get_blas_funcs
-
-    conjugate: Array = get_blas_funcs("gemm", (matrix,))(1, matrix.T, matrix.T, trans_b=2)
-    return conjugate.conj()
 
 
 def _lengths(normal: Array) -> Array:

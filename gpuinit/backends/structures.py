@@ -9,7 +9,7 @@ import numpy as np
 
 from gpuinit.arrays import as_array, rounded
 from gpuinit.backends import sparse
-from gpuinit.backends.orthogonal import haar
+from gpuinit.backends.stacks import Normals, write_haar
 from gpuinit.kernels.trigonometry import cosine, minus_sine
 from gpuinit.key import Key
 from gpuinit.region import Region
@@ -19,7 +19,7 @@ from gpuinit.structures import Constant, Diagonal, Fourier, Haar, Sparse, Struct
 __all__ = ["write"]
 
 Array = np.ndarray[Any, Any]
-Normal = Callable[[tuple[int, int], np.dtype[Any], Key], Array]
+Draw = Callable[[np.dtype[Any], Key, int], Normals]
 Fill = Callable[[Array, Sampler, Region, Key], None]
 
 _RUN = 2**13
@@ -30,7 +30,7 @@ _PER_TABLE = 16
 """From this many elements for each entry on, a Fourier kernel looks its cosines up in a table of one period."""
 
 
-def write(out: Array, structure: Structure, region: Region, key: Key | None, normal: Normal, fill: Fill) -> None:
+def write(out: Array, structure: Structure, region: Region, key: Key | None, normals: Draw, fill: Fill) -> None:
     """Write the region of the tensor that a structure is into `out`.
 
     Args:
@@ -38,7 +38,7 @@ def write(out: Array, structure: Structure, region: Region, key: Key | None, nor
         structure: any of `gpuinit.structures`, whose check(out.dtype) has passed.
         region: which part of the logical tensor.
         key: the key of a structure that is random.
-        normal: draws the standard normal matrix of a shape, dtype and key.
+        normals: what draws standard normal matrices, as `write_haar` takes it.
         fill: fill(out, sampler, region, key) draws a region of a tensor.
     """
     if isinstance(structure, Constant):
@@ -49,10 +49,9 @@ def write(out: Array, structure: Structure, region: Region, key: Key | None, nor
         _fourier(out, structure, region)
     elif isinstance(structure, Haar):
         assert key is not None
-        whole = haar(region.logical, out.dtype, structure.gain, structure.method, key, normal)
-        out[...] = whole[region.slices]
+        write_haar(out, structure, region, key, normals)
     elif isinstance(structure, Tap):
-        _tap(out, structure, region, key, normal, fill)
+        _tap(out, structure, region, key, normals, fill)
     elif isinstance(structure, Sparse):
         assert key is not None
         sparse.write(out, structure, region, key, fill)
@@ -106,13 +105,13 @@ def _diagonal(out: Array, structure: Diagonal, region: Region) -> None:
         out[start + place, column[place]] = gain
 
 
-def _tap(out: Array, structure: Tap, region: Region, key: Key | None, normal: Normal, fill: Fill) -> None:
+def _tap(out: Array, structure: Tap, region: Region, key: Key | None, normals: Draw, fill: Fill) -> None:
     """The matrix, drawn once, wherever the region has it."""
     out[...] = np.zeros((), out.dtype)
     places, part = structure.part(region)
     matrices = np.moveaxis(out, structure.axes, (-2, -1))
     for place in places[:1]:
-        write(matrices[place], structure.matrix, part, key, normal, fill)
+        write(matrices[place], structure.matrix, part, key, normals, fill)
     for place in places[1:]:
         matrices[place] = matrices[places[0]]
 

@@ -62,6 +62,16 @@ TENSORS: list[tuple[str, dict[str, Any], tuple[int, ...]]] = [
     ("VarianceScaling", {"distribution": "untruncated_normal", "input_axes": [0], "output_axes": [1, 2]}, (8, 9, 10)),
 ]
 
+STACKS: list[tuple[dict[str, Any], tuple[int, ...]]] = [
+    ({"batch_axes": 0}, (300, 8, 8)),
+    ({"batch_axes": 0, "gain": -3.0}, (7, 64, 64)),
+    ({"batch_axes": [1]}, (24, 5, 9)),
+    ({"batch_axes": -1}, (5, 17, 40)),
+    ({"batch_axes": [0, 2]}, (3, 2, 4, 33)),
+    ({"batch_axes": 0}, (2, 1100, 3)),
+    ({"batch_axes": 0, "gain": 0.1}, (9, 1, 1)),
+]
+
 
 def distribution(law: str, arguments: tuple[float, ...], dtype: np.dtype[Any]) -> Distribution:
     """The distribution that a golden case names; a mean is given as its real and imaginary part."""
@@ -168,8 +178,19 @@ def tensors() -> list[dict[str, Any]]:
     return found
 
 
+def orthogonal() -> list[dict[str, Any]]:
+    found = []
+    for arguments, shape in STACKS:
+        for dtype in ("float32", "float64", "bfloat16", "float16", "float8_e4m3fn"):
+            made = gpuinit.Orthogonal(seed=2026, **arguments)(shape, dtype)
+            case = {"arguments": arguments, "seed": 2026, "shape": shape, "dtype": dtype}
+            found.append({**case, "hash": f"{element_hash(made):#018x}"})
+    return found
+
+
 def main() -> None:
-    for name, make in (("keys", keys), ("words", words), ("values", values), ("tensors", tensors)):
+    makers = {"keys": keys, "words": words, "values": values, "tensors": tensors, "orthogonal": orthogonal}
+    for name, make in makers.items():
         text = json.dumps(make(), ensure_ascii=False, separators=(",", ":")).replace('{"', '\n{"')
         (HERE / f"{name}.json").write_text(text + "\n", encoding="utf-8")
         print(f"{name}.json: {len(text)} bytes")

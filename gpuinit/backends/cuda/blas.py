@@ -60,4 +60,4 @@ class Blas:
 def missing(runtime: str) -> str:
     """What to say where cuBLAS cannot be loaded; `runtime`: the version of CUDA that CuPy is built for, as "13.0"."""
     package = "nvidia-cublas-cu12" if runtime.startswith("12.") else "nvidia-cublas"
-    return f"cuBLAS cannot be loaded, and orthogonal matrices need it, other than small ones in a batch: pip install {package}"
+    return f"cuBLAS cannot be loaded, and orthogonal matrices need it, other than small ones: pip install {package}"

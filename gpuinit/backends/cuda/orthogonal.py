@@ -15,18 +15,22 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gpuinit import dtypes
-from gpuinit.backends.cuda import dense, parts
+from gpuinit.backends.cuda import parts
+from gpuinit.backends.cuda.arrays import DeviceArray, packed
 from gpuinit.backends.cuda.blas import Blas, Matrix
+from gpuinit.backends.cuda.draw import draw
 from gpuinit.backends.cuda.driver import Driver
 from gpuinit.backends.cuda.geometry import blocks, unsigned
 from gpuinit.backends.cuda.launch import Launch
-from gpuinit.backends.layout import Layout
+from gpuinit.backends.layout import Layout, consecutive
 from gpuinit.distributions import Normal
 from gpuinit.key import Key
+from gpuinit.region import Region
 from gpuinit.stack import Stack
 
-__all__ = ["CHUNK", "PANEL", "haar", "is_small"]
+__all__ = ["CHUNK", "PANEL", "haar"]
 
+Numbers = np.ndarray[Any, np.dtype[np.uint64]]
 PANEL = 256
 """Columns of a panel. Not tuned on any GPU yet."""
 CHUNK = 2**26
@@ -64,11 +68,6 @@ class _Job(NamedTuple):
         return -(-self.stack.tall[0] // int(RUN))
 
 
-def is_small(stack: Stack) -> bool:
-    """Whether the matrices are those of docs/stream.md whose bits are defined: in a batch, of few columns and elements."""
-    return bool(stack.batch) and stack.tall[1] <= 128 and math.prod(stack.tall) <= 2**16
-
-
 def haar(
     driver: Driver,
     processors: int,
@@ -77,7 +76,7 @@ def haar(
     gain: float,
     stack: Stack,
     key: Key,
-    matrices: range,
+    matrices: Numbers,
 ) -> None:
     """Write some of a stack's matrices, each `gain` times a Haar-distributed one, one after the other to `address`.
 
@@ -85,19 +84,20 @@ def haar(
         processors: multiprocessors of the current device.
         address: of room for the matrices, each C-contiguous, rows x columns of the stack.
         dtype: real and floating; types narrower than float32 are computed in float32 and rounded. It can hold the gain.
-        matrices: their numbers in the stack, consecutive.
+        matrices: their numbers in the stack.
 
     Raises:
-        DeviceError: cuBLAS is not installed, and these matrices need it: all but those that are small (`is_small`).
+        DeviceError: cuBLAS is not installed, and these matrices need it: all but small ones (`Stack.small`).
         MemoryError: there is no room for the workspace. For small ones it is at most CHUNK or that of one matrix; else at most
             two matrices of the computing precision, three where the dtype is narrower or the matrices are wide, and 2 PANEL^2
             of its elements.
         ValueError: cuBLAS cannot count the rows.
 
-    Every value lies in [-|gain|, |gain|]. Small matrices have the CPU's bits, others are equal to it within rounding.
+    Every value lies in [-|gain|, |gain|]. Small matrices of a batch have the CPU's bits, others are equal to it
+    within rounding.
     """
     job = _Job(driver, processors, dtype, dtypes.computed_in(dtype), gain, stack, key)
-    if is_small(stack):
+    if stack.small:
         _small(job, address, matrices)
     elif stack.tall[0] > _MOST_ROWS:
         raise ValueError(f"shape={stack.shape}: an orthogonal matrix on a GPU has at most {_MOST_ROWS} rows and columns")
@@ -106,23 +106,23 @@ def haar(
             _large(job, blas, address, matrices)
 
 
-def _small(job: _Job, address: int, matrices: range) -> None:
+def _small(job: _Job, address: int, matrices: Numbers) -> None:
     """Chunks of small matrices: all steps are kernels, each over a whole chunk."""
     columns, size = job.stack.tall[1], job.real.itemsize
     each = (job.elements * size, 0 if job.in_place else job.elements * size, 8 * job.runs * columns, 3 * columns * size)
     chunk = min(len(matrices), max(1, CHUNK // sum(each)))
     (normal, made, sums, numbers), _held = _workspace(job, *(chunk * nbytes for nbytes in each))
-    for first in range(matrices.start, matrices.stop, chunk):
-        some = range(first, min(first + chunk, matrices.stop))
-        target = address + (first - matrices.start) * job.elements * job.dtype.itemsize
+    for start in range(0, len(matrices), chunk):
+        some = matrices[start : start + chunk]
+        target = address + start * job.elements * job.dtype.itemsize
         product = target if job.in_place else made
         taus, _, factors = _planes(numbers, len(some) * columns * size)
-        _run(job, _reflectors(job, normal, sums, numbers, some))
+        _reflectors(job, normal, sums, numbers, some)
         _run(job, [_launch(job, "apply", job.real, columns, len(some), normal, *job.stack.tall, len(some), taus, product)])
         _run(job, [_finish(job, product, factors, target, len(some))])
 
 
-def _large(job: _Job, blas: Blas, address: int, matrices: range) -> None:
+def _large(job: _Job, blas: Blas, address: int, matrices: Numbers) -> None:
     """One matrix after the other, in place."""
     (rows, columns), size = job.stack.tall, job.real.itemsize
     width = min(PANEL, columns)
@@ -130,10 +130,10 @@ def _large(job: _Job, blas: Blas, address: int, matrices: range) -> None:
     work = (own, 8 * job.runs * columns, 3 * columns * size, rows * width * size, width * columns * size, width * width * size)
     (made, sums, numbers, panel, rest, gram), _held = _workspace(job, *work)
     _, inverses, factors = _planes(numbers, columns * size)
-    for number in matrices:
-        target = address + (number - matrices.start) * job.elements * job.dtype.itemsize
+    for place in range(len(matrices)):
+        target = address + place * job.elements * job.dtype.itemsize
         matrix = target if job.in_place else made
-        _run(job, _reflectors(job, matrix, sums, numbers, range(number, number + 1)))
+        _reflectors(job, matrix, sums, numbers, matrices[place : place + 1])
         for first in reversed(range(0, columns, width)):
             count = min(width, columns - first)
             vectors = Matrix(panel, rows - first, count, count)
@@ -180,16 +180,20 @@ def _launch(job: _Job, kernel: str, dtype: np.dtype[Any], along_x: int, along_y:
     return Launch((kernel, dtype.name), grid, block, tuple(map(unsigned, numbers)))
 
 
-def _reflectors(job: _Job, matrix: int, sums: int, numbers: int, matrices: range) -> Iterator[Launch]:
+def _reflectors(job: _Job, matrix: int, sums: int, numbers: int, matrices: Numbers) -> None:
     """Draw matrices to an address, and make their columns reflectors there."""
     columns, count = job.stack.tall[1], len(matrices)
-    sampler = Normal(0.0, 1.0).sampler(job.real)
-    first = matrices.start * job.elements
-    yield from dense.launches(sampler, job.key, first, count * job.elements, matrix, job.processors)
+    shape, logical = (count, job.elements), (job.stack.count, job.elements)
+    if consecutive(matrices):
+        region = Region(logical, (int(matrices[0]), 0), shape)
+    else:
+        region = Region(logical, (0, 0), shape, matrices.view(np.int64))
+    out = DeviceArray(matrix, shape, packed(shape, job.real.itemsize), job.real, job.driver.current())
+    draw(job.driver, job.processors, out, Normal(0.0, 1.0).sampler(job.real), region, job.key)
     common = (matrix, *job.stack.tall, job.runs, count, sums)
-    yield _launch(job, "squares", job.real, columns, job.runs * count, *common)
     planes = _planes(numbers, count * columns * job.real.itemsize)
-    yield _launch(job, "heads", job.real, columns, count, *common, _bits(job.gain), *planes)
+    squares = _launch(job, "squares", job.real, columns, job.runs * count, *common)
+    _run(job, [squares, _launch(job, "heads", job.real, columns, count, *common, _bits(job.gain), *planes)])
 
 
 def _diagonal(job: _Job, square: Matrix, source: int) -> Iterator[Launch]:

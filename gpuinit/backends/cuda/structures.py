@@ -6,7 +6,6 @@ integers, are made by the CPU's writer and copied.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -17,8 +16,8 @@ from gpuinit import dtypes
 from gpuinit.arrays import as_array, rounded
 from gpuinit.backends import cpu
 from gpuinit.backends.cuda import orthogonal, parts, sparse
-from gpuinit.backends.cuda.arrays import DeviceArray, packed
-from gpuinit.backends.cuda.draw import rows_on, uploaded
+from gpuinit.backends.cuda.arrays import DeviceArray
+from gpuinit.backends.cuda.draw import empty, rows_on, uploaded
 from gpuinit.backends.cuda.driver import Driver
 from gpuinit.backends.cuda.launch import Launch
 from gpuinit.backends.layout import Axis, Layout, layout
@@ -176,30 +175,22 @@ def _fourier(driver: Driver, processors: int, out: DeviceArray, structure: Fouri
 def _orthogonal(driver: Driver, processors: int, out: DeviceArray, structure: Haar, region: Region, key: Key) -> None:
     """In place if it is the whole tensor in the stack's own order; else the matrices that the region touches, then a copy."""
     stack = Stack(region.logical, structure.batch)
-    common = (out.dtype, structure.gain, stack, key)
+    if 0 in stack.batch:
+        region = _with_host_rows(driver, region)
+    which = region.along(stack.batch)
+    matrices = which.indices(0, which.size)
+    common = (out.dtype, structure.gain, stack, key, matrices)
     if region.whole and out.c_contiguous and stack.order == tuple(range(len(stack.shape))):
-        orthogonal.haar(driver, processors, out.address, *common, range(stack.count))
+        orthogonal.haar(driver, processors, out.address, *common)
         return
-    matrices = _touched(stack, region)
-    nbytes = stack.rows * stack.columns * out.dtype.itemsize
-    held = driver.empty((len(matrices) * nbytes,), np.dtype(np.uint8))
-    made = driver.view(held, "matrices").address
-    orthogonal.haar(driver, processors, made, *common, matrices)
-    steps = dict(zip(stack.order, packed(stack.grouped, out.dtype.itemsize), strict=True))
+    inner = stack.order[len(stack.batch) :]
+    shape = (*which.counts, *(stack.shape[axis] for axis in inner))
+    held = empty(driver, shape, out.dtype)
+    orthogonal.haar(driver, processors, held.address, *common)
+    steps = dict(zip(stack.order, held.strides, strict=True))
+    source = held.address + sum(region.starts[axis] * steps[axis] for axis in inner)
     strides = tuple(steps[axis] for axis in range(len(stack.shape)))
-    source = made - matrices.start * nbytes + sum(map(math.prod, zip(region.starts, strides, strict=True)))
-    _copy(driver, processors, out, source, strides, region.rows)
-
-
-def _touched(stack: Stack, region: Region) -> range:
-    """The matrices from the first to the last that the region has elements of; all of a batch axis that rows pick from."""
-    first = last = 0
-    for axis in stack.batch:
-        start, count = region.starts[axis], region.counts[axis]
-        if axis == 0 and region.rows is not None:
-            start, count = 0, stack.shape[0]
-        first, last = first * stack.shape[axis] + start, last * stack.shape[axis] + start + count - 1
-    return range(first, last + 1)
+    _copy(driver, processors, out, source, strides, None if 0 in stack.batch else region.rows)
 
 
 def _made_by_the_cpu(
