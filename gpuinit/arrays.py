@@ -18,8 +18,10 @@ _EXTENDED = ("bfloat16", "float8_e4m3fn", "float8_e5m2")  # NumPy knows them by 
 _RUN = 2**13
 
 
-def to_numpy(value: Any, name: str) -> np.ndarray[Any, Any]:
+def to_numpy(value: Any, name: str, *, copy: bool = True) -> np.ndarray[Any, Any]:
     """A read-only copy of an array, a list of numbers or any framework's tensor, in a dtype that gpuinit knows.
+
+    With `copy=False` it is a read-only view of the memory that there is, where NumPy can look at it.
 
     Raises:
         TypeError: it is not made of numbers. ValueError: a list is ragged.
@@ -31,7 +33,7 @@ def to_numpy(value: Any, name: str) -> np.ndarray[Any, Any]:
     elif type(value).__module__.partition(".")[0] == "cupy":
         value = value.get()
     try:
-        array = np.array(value)
+        array = np.array(value, copy=copy or None).view()
     except ValueError as error:
         raise ValueError(f"{name} is not a rectangular array of numbers: {error}") from None
     if array.dtype in (np.longdouble, np.clongdouble):

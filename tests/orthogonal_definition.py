@@ -8,24 +8,13 @@ from typing import Any
 import numpy as np
 
 import gpuinit
-from gpuinit import dtypes, structures
+from gpuinit import dtypes
 from gpuinit.kernels.primitives import fma
 from gpuinit.stack import Stack
 
-__all__ = ["Stacked", "defined", "orthogonal", "reflectors"]
+__all__ = ["defined", "orthogonal", "reflectors"]
 
 Array = np.ndarray[Any, Any]
-
-
-class Stacked(gpuinit.Orthogonal):
-    """A stack of orthogonal matrices, for each place along the axes `batch`."""
-
-    def __init__(self, batch: tuple[int, ...], gain: float = 1.0, seed: Any = None, method: str = "auto") -> None:
-        super().__init__(gain, seed, method)
-        self.batch = batch
-
-    def distribution(self, shape: tuple[int, ...]) -> structures.Haar:
-        return structures.Haar(self.gain, self.method, self.batch)  # type: ignore[arg-type]
 
 
 def reflectors(normal: Array) -> tuple[Array, Array, Array]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from orthogonal_definition import Stacked, defined
+from orthogonal_definition import defined
 
 import gpuinit
 from gpuinit import backends
@@ -40,8 +40,9 @@ WITHIN = {"float32": 1e-6, "float64": 1e-14, "bfloat16": 2**-7, "float16": 2**-1
 
 @pytest.fixture
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Panels so narrow that small matrices have several, the last one narrower."""
+    """Small matrices are made as large ones are, by panels so narrow that they have several, the last one narrower."""
     monkeypatch.setattr(orthogonal, "PANEL", 12)
+    monkeypatch.setattr(Stack, "small", property(lambda self: False))
 
 
 @pytest.fixture(autouse=True)
@@ -90,9 +91,9 @@ def untouched(whole: Any, shape: tuple[int, ...]) -> bool:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_small_matrices_have_the_bits_of_their_definition(gpu: Any, shape: Any, batch: Any, dtype: str) -> None:
     wanted = defined(shape, batch, -1.5, 7, dtype)
-    assert same(host(Stacked(batch, -1.5, seed=7)(shape, dtype, device="cuda")), wanted)
+    assert same(host(gpuinit.Orthogonal(-1.5, seed=7, batch_axes=batch)(shape, dtype, device="cuda")), wanted)
     out, whole = strided(gpu, shape, wanted.dtype)
-    Stacked(batch, -1.5, seed=7).fill(out)
+    gpuinit.Orthogonal(-1.5, seed=7, batch_axes=batch).fill(out)
     assert same(host(out), wanted) and untouched(whole, shape)
 
 
@@ -100,7 +101,7 @@ def test_small_matrices_have_the_bits_of_their_definition(gpu: Any, shape: Any, 
 @pytest.mark.parametrize("gain", [1.0, 0.3, -2.0])
 def test_narrow_types_are_rounded_once_and_stay_in_bounds(gpu: Any, dtype: str, gain: float) -> None:
     for shape, batch in SMALL[:4]:
-        made = host(Stacked(batch, gain, seed=7)(shape, dtype, device="cuda"))
+        made = host(gpuinit.Orthogonal(gain, seed=7, batch_axes=batch)(shape, dtype, device="cuda"))
         assert same(made, defined(shape, batch, gain, 7, dtype))
         assert float(np.abs(made.astype(np.float64)).max()) <= abs(gain)
 
@@ -110,7 +111,7 @@ def test_another_order_of_a_sum_would_show(gpu: Any, monkeypatch: pytest.MonkeyP
     import orthogonal_definition as definition
 
     shape, batch = (8, 40, 30), (0,)
-    made = host(Stacked(batch, seed=7)(shape, "float32", device="cuda"))
+    made = host(gpuinit.Orthogonal(seed=7, batch_axes=batch)(shape, "float32", device="cuda"))
     assert same(made, defined(shape, batch, 1.0, 7, "float32"))
     exact = definition.reflectors
 
@@ -129,14 +130,17 @@ def test_another_order_of_a_sum_would_show(gpu: Any, monkeypatch: pytest.MonkeyP
 
 
 def test_chunks_do_not_show(gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = host(Stacked((0,), seed=3)((7, 6, 5), "float32", device="cuda"))
+    whole = host(gpuinit.Orthogonal(seed=3, batch_axes=0)((7, 6, 5), "float32", device="cuda"))
     gpu.launched.clear()
     monkeypatch.setattr(orthogonal, "CHUNK", 600)  # of two matrices: normal numbers, sums, reflectors
-    assert same(host(Stacked((0,), seed=3)((7, 6, 5), "float32", device="cuda")), whole)
+    assert same(host(gpuinit.Orthogonal(seed=3, batch_axes=0)((7, 6, 5), "float32", device="cuda")), whole)
     assert [launch.kernel[0] for launch in gpu.launched].count("apply") == 4
     gpu.launched.clear()
     monkeypatch.setattr(orthogonal, "CHUNK", 1)
-    assert same(host(Stacked((0,), seed=3)((7, 5, 6), "bfloat16", device="cuda")), defined((7, 5, 6), (0,), 1.0, 3, "bfloat16"))
+    assert same(
+        host(gpuinit.Orthogonal(seed=3, batch_axes=0)((7, 5, 6), "bfloat16", device="cuda")),
+        defined((7, 5, 6), (0,), 1.0, 3, "bfloat16"),
+    )
     assert [launch.kernel[0] for launch in gpu.launched].count("apply") == 7
 
 
@@ -158,7 +162,7 @@ PARTS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("batch", [(0,), (1,), (2,), (0, 1), ()])
 def test_parts_are_those_of_the_whole(gpu: Any, narrow: None, batch: tuple[int, ...]) -> None:
-    shape, init = (5, 7, 6, 3), Stacked(batch, 2.0, seed=4)
+    shape, init = (5, 7, 6, 3), gpuinit.Orthogonal(2.0, seed=4, batch_axes=batch)
     whole = host(init(shape, "float32", device="cuda"))
     for part in PARTS:
         block = part.get("block", ())
@@ -173,7 +177,9 @@ def test_parts_are_those_of_the_whole(gpu: Any, narrow: None, batch: tuple[int, 
 
 
 def test_only_the_matrices_that_a_part_touches_are_made(gpu: Any) -> None:
-    Stacked((0,), seed=4)((10**6, 6, 5), "float32", device="cuda", block=(slice(10**6 - 3, 10**6), slice(2, 3)))
+    gpuinit.Orthogonal(seed=4, batch_axes=0)(
+        (10**6, 6, 5), "float32", device="cuda", block=(slice(10**6 - 3, 10**6), slice(2, 3))
+    )
     [applied] = [launch for launch in gpu.launched if launch.kernel[0] == "apply"]
     assert int(applied.arguments[3]) == 3
 
@@ -205,14 +211,14 @@ def test_large_matrices_in_every_dtype(gpu: Any, narrow: None, dtype: str, gain:
 def test_large_matrices_of_a_stack_are_made_one_after_the_other(gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first is that of no stack, the bits are those of small ones within rounding."""
     shape = (4, 30, 25)
-    small = host(Stacked((0,), seed=6)(shape, "float32", device="cuda"))
+    small = host(gpuinit.Orthogonal(seed=6, batch_axes=0)(shape, "float32", device="cuda"))
     for name, wide in (("float32", False), ("float32", True), ("bfloat16", False)):
         dims = (4, 25, 30) if wide else shape
         monkeypatch.setattr(Stack, "small", property(lambda self: False))
-        made = host(Stacked((0,), seed=6)(dims, name, device="cuda"))
+        made = host(gpuinit.Orthogonal(seed=6, batch_axes=0)(dims, name, device="cuda"))
         assert distance(made.astype(np.float32), small.transpose(0, 2, 1) if wide else small) < WITHIN[name]
         assert same(made[0], host(gpuinit.Orthogonal(seed=6)(dims[1:], name, device="cuda")))
-        part = host(Stacked((0,), seed=6)(dims, name, device="cuda", block=(slice(2, 4),)))
+        part = host(gpuinit.Orthogonal(seed=6, batch_axes=0)(dims, name, device="cuda", block=(slice(2, 4),)))
         assert same(part, made[2:])
 
 
@@ -279,12 +285,12 @@ def test_peak_memory_of_small_matrices_is_the_tensor_and_a_constant(gpu: Any, mo
         ("float64", (9000, 1, 1)),
     ):
         size = np.prod(shape) * {"float32": 4, "bfloat16": 2, "float64": 8}[dtype]
-        most = peak(gpu, lambda shape=shape, dtype=dtype: Stacked((0,), seed=1)(shape, dtype, device="cuda"))
+        most = peak(gpu, lambda shape=shape, dtype=dtype: gpuinit.Orthogonal(seed=1, batch_axes=0)(shape, dtype, device="cuda"))
         assert size < most <= size + 2**16 + 4 * 256
 
 
 def test_the_kernels_of_each_way(gpu: Any) -> None:
-    Stacked((0,), seed=1)((6, 9, 5), "float32", device="cuda")
+    gpuinit.Orthogonal(seed=1, batch_axes=0)((6, 9, 5), "float32", device="cuda")
     kernels = [launch.kernel if isinstance(launch.kernel, str) else launch.kernel[0] for launch in gpu.launched]
     assert kernels[0].startswith("dense_fill") and kernels[1:] == ["squares", "heads", "apply", "finish"]
     gpu.launched.clear()
@@ -300,7 +306,7 @@ def test_any_geometry_gives_the_same_bits(gpu: Any, processors: int, monkeypatch
     wanted = defined((40, 9, 7), (0,), 1.0, 2, "float32")
     monkeypatch.setattr(geometry, "BLOCKS_PER_PROCESSOR", 1)
     monkeypatch.setattr(gpuinit.backends.select("cuda"), "_processors", processors)
-    assert same(host(Stacked((0,), seed=2)((40, 9, 7), "float32", device="cuda")), wanted)
+    assert same(host(gpuinit.Orthogonal(seed=2, batch_axes=0)((40, 9, 7), "float32", device="cuda")), wanted)
 
 
 def test_others_are_made_by_the_cpu(gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -342,7 +348,7 @@ def test_cublas_is_missing(gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(gpu, "_cupy", SimpleNamespace(cuda=CUDA()), raising=False)
     monkeypatch.setattr(gpu, "products", lambda dtype: Driver.products(gpu, dtype))
-    out = gpu.empty((40, 30), np.dtype(np.float32))
+    out = gpu.empty((300, 200), np.dtype(np.float32))
     with pytest.raises(
         backends.DeviceError, match="cuBLAS cannot be loaded.*pip install nvidia-cublas-cu12, or use device='cpu'"
     ):
@@ -351,4 +357,5 @@ def test_cublas_is_missing(gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(CUDA.runtime, "runtimeGetVersion", lambda: 13000)
     with pytest.raises(backends.DeviceError, match="pip install nvidia-cublas, or"):
         gpuinit.Orthogonal(seed=1).fill(out)
-    Stacked((0,), seed=1)((6, 9, 5), "float32", device="cuda")
+    gpuinit.Orthogonal(seed=1, batch_axes=0)((6, 9, 5), "float32", device="cuda")
+    gpuinit.Orthogonal(seed=1)((9, 5), "float32", device="cuda")

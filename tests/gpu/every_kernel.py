@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from orthogonal_definition import Stacked
 
 import gpuinit
 from gpu.rig import Rig, Stated
@@ -121,7 +120,7 @@ def _computed(rig: Any, dtype: str) -> None:
 def _orthogonal(rig: Any, dtype: str) -> None:
     """Large ones of more than one panel where cuBLAS is there."""
     for shape in ((7, 30, 20), (7, 20, 30)):
-        init = Stacked((0,), seed=1)
+        init = gpuinit.Orthogonal(seed=1, batch_axes=0)
         init(shape, dtype, device="cuda")
         init(shape, dtype, device="cuda", block=(slice(2, 5), slice(3, 11)))
         init.fill(rig.empty(shape[::-1], dtype).T, shape=shape)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from orthogonal_definition import Stacked, defined
+from orthogonal_definition import defined
 
 import gpuinit
 from gpu.rig import Rig, same, strided, untouched_around
@@ -49,7 +49,7 @@ def far(gpu: Rig, made: Any, wanted: Any) -> float:
 @pytest.mark.parametrize("dtype", WITHIN)
 def test_small_matrices_have_the_bits_of_their_definition(shape: Any, batch: Any, dtype: str, gpu: Rig) -> None:
     wanted = defined(shape, batch, -1.5, 7, dtype)
-    init = Stacked(batch, -1.5, seed=7)
+    init = gpuinit.Orthogonal(-1.5, seed=7, batch_axes=batch)
     assert same(gpu, init(shape, dtype, device="cuda"), np.ascontiguousarray(wanted))
     out, held = strided(gpu, shape, wanted.dtype)
     init.fill(out)
