@@ -22,6 +22,8 @@ def table(results: dict) -> str:
     ]
     calls = ["", "| one call, everything compiled, one thread | gpuinit, us | peer | ratio |", "| --- | --- | --- | --- |"]
     whole = ["", "| all processors | gpuinit, G/s | per cent of a constant fill |", "| --- | --- | --- |"]
+    made = ["", "| orthogonal matrices, float32, all processors | gpuinit, ms | max \\|Q'Q - I\\| | peer | ratio |"]
+    made.append("| --- | --- | --- | --- | --- |")
     for name, row in rows.items():
         kind, case = re.match(r"test_(\w+?)(?:\[(.*)\])?$", name).groups()
         for peer, figures in ((k, v) for k, v in row.items() if isinstance(v, dict)):
@@ -30,6 +32,8 @@ def table(results: dict) -> str:
                 lines.append(f"| {case.replace('-', ', ').replace('_', ' ')} | {row['G/s']:.2f} | {peer} | {ratio} |")
             elif kind == "small_call":
                 calls.append(f"| {case.replace('_', ' ').replace('-', ', n = ')} | {row['us a call']:.1f} | {peer} | {ratio} |")
+            elif kind == "orthogonal":
+                made.append(f"| {case} | {row['ms']:.0f} | {row['defect']:.1e} | {peer} | {ratio} |")
             elif kind == "all_threads":
                 whole.append(f"| {case.replace('-', ', ').replace('_', ' ')} | {row['G/s']:.2f} | {100 * figures['ratio']:.0f} |")
             elif kind == "new_tensor":
@@ -37,7 +41,8 @@ def table(results: dict) -> str:
     started = [
         f"{case}: {row['ms a process']:.0f} ms" for case, row in ((n[13:-1], r) for n, r in rows.items() if "test_process" in n)
     ]
-    return "\n".join([*lines, *whole, *calls, "", f"Whole processes: {'; '.join(started)}."])
+    orthogonal = made if len(made) > 3 else []
+    return "\n".join([*lines, *whole, *orthogonal, *calls, "", f"Whole processes: {'; '.join(started)}."])
 
 
 def main() -> None:
