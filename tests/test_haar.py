@@ -32,7 +32,8 @@ def sample(way: str, dtype: str = "float64", size: int = SIZE, count: int = COUN
 
 def errors(values: Any, mean: float) -> float:
     """How many standard errors the mean of independent values lies from the expected one."""
-    return float(abs(np.mean(values) - mean) / (np.std(values) / math.sqrt(len(values))))
+    spread = float(np.std(values)) / math.sqrt(len(values))
+    return float(abs(np.mean(values) - mean)) / max(spread, 1e-300)
 
 
 def traces(matrices: Any, power: int = 1) -> Any:
