@@ -18,7 +18,7 @@ from conftest import drawn
 
 import gpuinit
 from gpuinit import dtypes
-from gpuinit.backends import specification
+from gpuinit.backends import compiled, cpu, specification
 from gpuinit.distributions import Distribution, Normal, TruncatedNormal, Uniform
 from gpuinit.hashing import element_hash
 from gpuinit.kernels.philox import philox
@@ -33,6 +33,7 @@ def load(name: str) -> Any:
 
 
 KEYS, WORDS, VALUES, TENSORS = load("keys"), load("words"), load("values"), load("tensors")
+STACKS = load("orthogonal")
 CASES = VALUES["cases"]
 NAMES = [f"{case['law']}-{','.join(str(float.fromhex(a)) for a in case['arguments'])}-{case['dtype']}" for case in CASES]
 
@@ -228,3 +229,14 @@ def test_page_and_kernels_have_the_same_tables() -> None:
             expected = given if isinstance(given, tuple) else (given,)
             assert reimplementation.table(names.get(name, name)) == expected, name
     assert (coefficients.CENTRAL_MAX, coefficients.CENTRAL64_SHIFT) == (6.25, 3.125)
+
+
+@pytest.mark.parametrize("numba", [True, False])
+def test_orthogonal_stacks(numba: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiled, and by NumPy alone."""
+    monkeypatch.setattr(cpu.BACKEND, "_drawn", 2**40)
+    monkeypatch.setattr(compiled, "usable", lambda: numba)
+    for case in STACKS:
+        if numba or np.prod(case["shape"]) < 10**4:
+            made = gpuinit.Orthogonal(seed=case["seed"], **case["arguments"])(tuple(case["shape"]), case["dtype"])
+            assert f"{element_hash(made):#018x}" == case["hash"], case
