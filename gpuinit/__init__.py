@@ -1,5 +1,9 @@
 """gpuinit: neural-network weight initialization where a value belongs to an element, not to a thread."""
 
+import importlib
+from typing import Any
+
+from gpuinit import exact
 from gpuinit.backends import DeviceError, default_device
 from gpuinit.backends.threads import get_num_threads, set_num_threads
 from gpuinit.dtypes import default_dtype, set_default_dtype
@@ -16,6 +20,7 @@ from gpuinit.initializers import (
     LecunUniform,
     Ones,
     Orthogonal,
+    QuantileInitializer,
     RandomInitializer,
     RandomNormal,
     RandomUniform,
@@ -24,6 +29,7 @@ from gpuinit.initializers import (
     Zeros,
     deserialize,
     get,
+    quantile,
     serialize,
 )
 from gpuinit.key import Key, SeedGenerator
@@ -44,6 +50,8 @@ __all__ = [
     "LecunUniform",
     "Ones",
     "Orthogonal",
+    "QuantileError",
+    "QuantileInitializer",
     "RandomInitializer",
     "RandomNormal",
     "RandomUniform",
@@ -55,9 +63,21 @@ __all__ = [
     "default_device",
     "default_dtype",
     "deserialize",
+    "exact",
+    "gallery",
     "get",
     "get_num_threads",
+    "quantile",
     "serialize",
     "set_default_dtype",
     "set_num_threads",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """What is loaded when it is first asked for."""
+    if name == "gallery":
+        return importlib.import_module("gpuinit.gallery")
+    if name == "QuantileError":
+        return importlib.import_module("gpuinit.tracing").QuantileError
+    raise AttributeError(f"module 'gpuinit' has no attribute {name!r}")

@@ -3,6 +3,7 @@
 from gpuinit.initializers.base import Initializer, RandomInitializer
 from gpuinit.initializers.constant import Constant, Identity, Ones, Zeros
 from gpuinit.initializers.orthogonal import Orthogonal
+from gpuinit.initializers.quantile import QuantileInitializer, quantile
 from gpuinit.initializers.random import RandomNormal, RandomUniform, TruncatedNormal
 from gpuinit.initializers.stft import STFT
 from gpuinit.initializers.variance_scaling import (
@@ -31,6 +32,7 @@ __all__ = [
     "LecunUniform",
     "Ones",
     "Orthogonal",
+    "QuantileInitializer",
     "RandomInitializer",
     "RandomNormal",
     "RandomUniform",
@@ -39,5 +41,6 @@ __all__ = [
     "Zeros",
     "deserialize",
     "get",
+    "quantile",
     "serialize",
 ]
