@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import functools
-import inspect
+import linecache
 import types
 from typing import Any, NoReturn
 
@@ -30,14 +30,13 @@ class Source:
             raise QuantileError(f"{function!r} is a {type(function).__name__}: a quantile function is a function written with def")
         self.function = function
         self.file = function.__code__.co_filename
-        try:
-            lines, _ = inspect.findsource(function.__code__)
-        except (OSError, TypeError):
+        linecache.checkcache(self.file)
+        self._lines = linecache.getlines(self.file, function.__globals__)
+        if not self._lines:
             raise QuantileError(
-                f"{function.__name__}: its source is not to be had, for it is compiled from what it says. Write it in a file or a "
-                "notebook, not in exec or python -c."
-            ) from None
-        self._lines = lines
+                f"{function.__name__} from {self.file}: its source is not to be had, and a quantile function is compiled from its "
+                "source. Write it in a file or a notebook, not in exec or at the prompt."
+            )
         self.tree = self._definition()
         code = function.__code__
         cells = zip(code.co_freevars, function.__closure__ or (), strict=True)
