@@ -47,17 +47,17 @@ def log1p(x: Any) -> Any:
 
 
 def sinpi(x: Any) -> Any:
-    """sin(pi x) within 1.5 ulp, near its zeros included, for |x| <= 2^20 (float64: 2^49)."""
+    """sin(pi x) within 1.8 ulp, near its zeros included, for |x| <= 2^20 (float64: 2^49)."""
     return _applied(kernels.sinpi, x)
 
 
 def cospi(x: Any) -> Any:
-    """cos(pi x) within 1.5 ulp, near its zeros included, for |x| <= 2^20 (float64: 2^49)."""
+    """cos(pi x) within 1.8 ulp, near its zeros included, for |x| <= 2^20 (float64: 2^49)."""
     return _applied(kernels.cospi, x)
 
 
 def tanpi(x: Any) -> Any:
-    """tan(pi x) within 2.5 ulp, for |x| <= 2^20 (float64: 2^49); infinite at odd multiples of 1/2."""
+    """tan(pi x) within 3 ulp, for |x| <= 2^20 (float64: 2^49); infinite at odd multiples of 1/2."""
     return _applied(kernels.tanpi, x)
 
 

@@ -172,7 +172,7 @@ def _fma64(a: Any, b: Any, c: Any) -> Any:
     total, residue = _two_sum(high, carry)
     result = total + _add_to_odd(rest, residue)
     plain = (high == 0) | ~(np.isfinite(high) & np.isfinite(c))  # nothing to be rounded twice, and the sign of zero as it is
-    result = np.where(plain, high + c, result)
+    result = np.where(plain, np.where(np.isfinite(a) & np.isfinite(b) & ~np.isfinite(c), c, high + c), result)
     # Where a part could overflow or fall below the normal range, in rationals; only scales of 1e+-290 lead there.
     size = np.abs(high)
     largest = np.maximum(np.maximum(np.abs(a), np.abs(b)), np.maximum(size, np.abs(c)))

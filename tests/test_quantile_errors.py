@@ -117,7 +117,7 @@ def test_the_error_shows_the_line(body: str, line: str, wrong: str, tmp_path: Pa
     assert text.splitlines()[int(number) - 1].strip() == shown.strip()
     assert line in shown
     assert wrong in "\n".join(rest), message
-    if rest[0].endswith("is not allowed") or "cannot be called" in rest[0]:
+    if rest[0].endswith("` is not allowed") or "cannot be called" in rest[0]:
         assert "gpuinit.exact" in rest[-1] and "if, elif, else" in rest[-1]
 
 
