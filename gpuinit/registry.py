@@ -122,7 +122,7 @@ def serialize(initializer: Any) -> Any:
         raise TypeError(f"serialize: {initializer!r} is not an initializer's instance, a function with a name, a string or None")
     if _CLASSES.get(kind.__name__) is kind:
         return _serialized("gpuinit.initializers", kind.__name__, initializer.get_config(), None)
-    name = kind.registered_name if issubclass(kind, QuantileInitializer) else kind.__name__
+    name = initializer.registered_name if isinstance(initializer, QuantileInitializer) else kind.__name__
     return _serialized(kind.__module__, kind.__name__, initializer.get_config(), name)
 
 
@@ -177,9 +177,8 @@ def _find(config: dict[str, Any], name: Any, custom_objects: Mapping[str, Any]) 
         if isinstance(key, str) and key in custom_objects:
             return custom_objects[key]
     for key in (config.get("registered_name"), name):
-        kind = registered(key) or (_of_gallery(key.removeprefix("gpuinit>")) if str(key).startswith("gpuinit>") else None)
-        if kind is not None:
-            return kind
+        if isinstance(key, str) and ">" in key:
+            return registered(key) or (_of_gallery(key.removeprefix("gpuinit>")) if key.startswith("gpuinit>") else None)
     if not isinstance(name, str) or _root(config) not in ("", "gpuinit", "keras", "tf_keras"):
         return None  # a user's class, though it may be called as a built-in one
     return _BY_NAME.get(name) or _of_gallery(name)

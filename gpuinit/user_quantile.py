@@ -20,12 +20,13 @@ _CHECKED = 257
 """Words at which a distribution is looked at before it is drawn: the least, the greatest, and those between in equal steps."""
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def compiled(function: Callable[..., Any]) -> str:
     """The name of the quantile that a function is, for `QUANTILES`; QuantileError if it cannot be one."""
     from gpuinit.tracing import trace
 
-    return install(trace(function))
+    name: str = install(trace(function))
+    return name
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,9 @@ def _checked(law: UserQuantile, dtype: np.dtype[Any]) -> Sampler:
     constants = made.reals[7:]
     for name, given, value in zip(law.names, law.parameters, constants, strict=False):
         if not np.isfinite(value):
-            raise ValueError(f"{name}={given} of {law.label} is beyond {made.reals.dtype.name}, which {dtype.name} is computed in")
+            raise ValueError(
+                f"{name}={given} of {law.label} is beyond {made.reals.dtype.name}, which {dtype.name} is computed in"
+            )
     bits = made.reals.itemsize * 8
     words = np.array([(2**bits - 1) * place // (_CHECKED - 1) for place in range(_CHECKED)], f"u{bits // 8}")
     with np.errstate(all="ignore"):

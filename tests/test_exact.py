@@ -53,7 +53,9 @@ def uniforms(real: Any, count: int, seed: int = 0) -> np.ndarray[Any, Any]:
 def inputs(name: str, real: Any) -> np.ndarray[Any, Any]:
     u, rng = uniforms(real, 700), np.random.default_rng(1)
     if name == "exp":
-        return np.concatenate([np.log(u), rng.uniform(-80, 80, 700).astype(real), -u, rng.normal(size=300).astype(real) * real(1e-4)])
+        return np.concatenate(
+            [np.log(u), rng.uniform(-80, 80, 700).astype(real), -u, rng.normal(size=300).astype(real) * real(1e-4)]
+        )
     if name == "log":
         many = np.exp(rng.uniform(-80, 80, 700)).astype(real)
         near = (1 + rng.uniform(-0.5, 0.5, 700) * 10.0 ** rng.uniform(-7, 0, 700)).astype(real)
@@ -171,7 +173,9 @@ def test_fma_rounds_once_and_takes_everything(real: Any) -> None:
     from fractions import Fraction
 
     info, rng = np.finfo(real), np.random.default_rng(3)
-    some = np.array([0.0, -0.0, 1.0, -1.0, info.max, -info.max, info.tiny, info.smallest_subnormal, np.inf, -np.inf, np.nan], real)
+    some = np.array(
+        [0.0, -0.0, 1.0, -1.0, info.max, -info.max, info.tiny, info.smallest_subnormal, np.inf, -np.inf, np.nan], real
+    )
     a, b, c = (grid.reshape(-1) for grid in np.meshgrid(some, some, some))
     x, y = (rng.normal(size=3000).astype(real) for _ in range(2))
     with np.errstate(all="ignore"):

@@ -57,9 +57,7 @@ class QuantileInitializer(RandomInitializer):
         return tuple(name for name in cls._signature.parameters if name != "seed")
 
 
-def quantile(
-    function: Callable[..., Any] | None = None, *, package: str | None = None, nonnegative: Sequence[str] = ()
-) -> Any:
+def quantile(function: Callable[..., Any] | None = None, *, package: str | None = None, nonnegative: Sequence[str] = ()) -> Any:
     """Make an initializer class of a quantile function (the inverse of a distribution function), written in plain Python.
 
         @gpuinit.quantile
@@ -104,7 +102,9 @@ def quantile(
     first, *parameters = inspect.signature(function).parameters.values()
     for parameter in parameters:
         if hasattr(QuantileInitializer, parameter.name) or parameter.name == "seed":
-            raise ValueError(f"the parameter {parameter.name} of {function.__name__} must have another name: initializers have that one")
+            raise ValueError(
+                f"the parameter {parameter.name} of {function.__name__} must have another name: initializers have that one"
+            )
         if parameter.default is not parameter.empty:
             finite(parameter.default, parameter.name)
     unknown = set(nonnegative) - {parameter.name for parameter in parameters}

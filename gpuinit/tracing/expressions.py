@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import math
 import operator
 import types
 from collections.abc import Callable
@@ -226,7 +225,13 @@ class Expressions:
 def _kind(value: Any) -> str:
     if isinstance(value, tuple):
         return f"a tuple of {len(value)}"
-    return "a condition" if isinstance(value, Truth) else "a number" if isinstance(value, Number) or is_number(value) else repr(value)
+    return (
+        "a condition"
+        if isinstance(value, Truth)
+        else "a number"
+        if isinstance(value, Number) or is_number(value)
+        else repr(value)
+    )
 
 
 def _described(node: ast.expr) -> str:

@@ -138,7 +138,7 @@ class Graph:
             above = self.compare("gt", self.u, self.constant(0.0))
             result = self.call("select", above, result, result)
         needed = sorted(self._needed(result))
-        lines, names, constants, calls_math = [], dict[int, str](), [], False
+        lines, names, constants, calls_math = list[str](), dict[int, str](), list[float](), False
         for place in needed:
             name, *arguments = self._operations[place]
             if name == "constant":

@@ -27,7 +27,9 @@ class Source:
 
     def __init__(self, function: Any) -> None:
         if not isinstance(function, types.FunctionType):
-            raise QuantileError(f"{function!r} is a {type(function).__name__}: a quantile function is a function written with def")
+            raise QuantileError(
+                f"{function!r} is a {type(function).__name__}: a quantile function is a function written with def"
+            )
         self.function = function
         self.file = function.__code__.co_filename
         linecache.checkcache(self.file)
@@ -58,7 +60,9 @@ class Source:
         line = getattr(node, "lineno", self.tree.lineno)
         text = self._lines[line - 1].strip() if line <= len(self._lines) else ""
         hint = f"\n{ALLOWED}" if allowed else ""
-        return QuantileError(f"{self.function.__name__} cannot be a quantile function\n  {self.file}, line {line}\n    {text}\n{wrong}{hint}")
+        return QuantileError(
+            f"{self.function.__name__} cannot be a quantile function\n  {self.file}, line {line}\n    {text}\n{wrong}{hint}"
+        )
 
     def is_local(self, name: str) -> bool:
         """Whether a name belongs to the function itself."""
@@ -80,7 +84,9 @@ class Source:
         """A value from outside as the tracer takes it: a number, a tuple of numbers, a module or a function."""
         taken = frozen(value)
         if taken is None:
-            self.refuse(node, f"{name} is a {type(value).__name__}: from outside come numbers, tuples of numbers, modules, functions")
+            self.refuse(
+                node, f"{name} is a {type(value).__name__}: from outside come numbers, tuples of numbers, modules, functions"
+            )
         return taken
 
     def refuse(self, node: ast.AST, wrong: str) -> NoReturn:
