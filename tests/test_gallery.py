@@ -50,7 +50,7 @@ def test_the_table_is_complete() -> None:
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("name", TRUE)
 def test_accuracy(name: str, real: Any) -> None:
-    """At random u, every power of two to both ends, and around the middle; rejects log(1 - u) by 1 - log u, and a float32 tail."""
+    """At random u, every power of two to both ends, and around the middle; rejects a tail or a middle that loses its digits."""
     bits, fraction = np.finfo(real).bits, int(np.finfo(real).nmant)
     rng = np.random.default_rng(4)
     k = [*(int(n) for n in rng.integers(0, 2**fraction, 300)), *(2**power for power in range(fraction)), 0]

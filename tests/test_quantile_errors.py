@@ -1,4 +1,4 @@
-"""What cannot be a quantile function is refused when it is decorated: the error shows the line, says what is wrong and what is allowed."""
+"""What cannot be a quantile function is refused when it is decorated: the error shows the line, and says what is wrong."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def named(number: float) -> Any:
 
 
 def test_redefinition_and_clash() -> None:
-    """The same module's later function takes the name, instances of the earlier one stay what they are; another module's may not."""
+    """The same module's later function takes the name, and instances of the earlier one stay; another module's may not."""
     first = gpuinit.quantile(named(1.0), package="tests")(seed=1)
     before = first((50,), "float64")
     second = gpuinit.quantile(named(2.0), package="tests")(seed=1)

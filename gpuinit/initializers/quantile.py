@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, overload
 
 from gpuinit import user_quantile
 from gpuinit.arguments import finite
@@ -57,6 +57,18 @@ class QuantileInitializer(RandomInitializer):
         return tuple(name for name in cls._signature.parameters if name != "seed")
 
 
+@overload
+def quantile(
+    function: Callable[..., Any], *, package: str | None = None, nonnegative: Sequence[str] = ()
+) -> type[QuantileInitializer]: ...
+
+
+@overload
+def quantile(
+    function: None = None, *, package: str | None = None, nonnegative: Sequence[str] = ()
+) -> Callable[[Callable[..., Any]], type[QuantileInitializer]]: ...
+
+
 def quantile(function: Callable[..., Any] | None = None, *, package: str | None = None, nonnegative: Sequence[str] = ()) -> Any:
     """Make an initializer class of a quantile function (the inverse of a distribution function), written in plain Python.
 
@@ -99,7 +111,7 @@ def quantile(function: Callable[..., Any] | None = None, *, package: str | None 
     if function is None:
         return lambda given: quantile(given, package=package, nonnegative=nonnegative)
     name = user_quantile.compiled(function)
-    first, *parameters = inspect.signature(function).parameters.values()
+    parameters = list(inspect.signature(function).parameters.values())[1:]
     for parameter in parameters:
         if hasattr(QuantileInitializer, parameter.name) or parameter.name == "seed":
             raise ValueError(

@@ -36,8 +36,8 @@ class Source:
         self._lines = linecache.getlines(self.file, function.__globals__)
         if not self._lines:
             raise QuantileError(
-                f"{function.__name__} from {self.file}: its source is not to be had, and a quantile function is compiled from its "
-                "source. Write it in a file or a notebook, not in exec or at the prompt."
+                f"{function.__name__} from {self.file}: its source is not to be had, and a quantile function is compiled from it. "
+                "Write it in a file or a notebook, not in exec or at the prompt."
             )
         self.tree = self._definition()
         code = function.__code__
@@ -50,9 +50,8 @@ class Source:
         if self.function.__code__.co_name == "<lambda>":
             raise QuantileError(f"{self.file}, line {first}: a lambda cannot be a quantile function: write it with def")
         for node in ast.walk(_parsed("".join(self._lines))):
-            if isinstance(node, ast.FunctionDef) and node.name == self.function.__code__.co_name:
-                if min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)]) == first:
-                    return node
+            if isinstance(node, ast.FunctionDef) and min(d.lineno for d in (*node.decorator_list, node)) == first:
+                return node
         raise QuantileError(f"{name}: no def of this name stands in {self.file}, line {first}; has the file changed meanwhile?")
 
     def error(self, node: ast.AST, wrong: str, allowed: bool = False) -> QuantileError:
