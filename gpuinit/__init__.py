@@ -33,6 +33,7 @@ from gpuinit.initializers import (
     serialize,
 )
 from gpuinit.key import Key, SeedGenerator
+from gpuinit.tracing.errors import QuantileError
 from gpuinit.version import __version__
 
 __all__ = [
@@ -64,7 +65,6 @@ __all__ = [
     "default_dtype",
     "deserialize",
     "exact",
-    "gallery",
     "get",
     "get_num_threads",
     "quantile",
@@ -75,9 +75,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """What is loaded when it is first asked for."""
+    """`gpuinit.gallery`, loaded when it is first asked for."""
     if name == "gallery":
         return importlib.import_module("gpuinit.gallery")
-    if name == "QuantileError":
-        return importlib.import_module("gpuinit.tracing").QuantileError
     raise AttributeError(f"module 'gpuinit' has no attribute {name!r}")

@@ -58,7 +58,7 @@ _BY_NAME = {
 
 
 def names() -> list[str]:
-    """The snake_case names of the built-in initializers and of the gallery's, sorted; the base class and aliases are not there."""
+    """The snake_case names of the built-in initializers and of the gallery's, sorted; no base class, and no aliases."""
     return sorted([*(_snake_case(name) for name, kind in _CLASSES.items() if kind is not base.Initializer), *_GALLERY])
 
 

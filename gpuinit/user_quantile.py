@@ -23,7 +23,7 @@ _CHECKED = 257
 @functools.cache
 def compiled(function: Callable[..., Any]) -> str:
     """The name of the quantile that a function is, for `QUANTILES`; QuantileError if it cannot be one."""
-    from gpuinit.tracing import trace
+    from gpuinit.tracing.trace import trace
 
     name: str = install(trace(function))
     return name

@@ -44,7 +44,9 @@ def parts(name: str, *parameters: str) -> tuple[Callable[..., Any], ...]:
         _teach((philox32,))
         _teach((coordinates,))
         if name == "fill":
-            _teach_quantile(parameters[0], 64 if parameters[1] == "float64" else 32)
+            from gpuinit.kernels.numba_source import teach_quantile
+
+            teach_quantile(parameters[0], 64 if parameters[1] == "float64" else 32)
         _teach(found)
     return found
 
@@ -56,12 +58,6 @@ def _teach(functions: tuple[Callable[..., Any], ...]) -> None:
 
     for function in functions:
         teach(function)
-
-
-def _teach_quantile(quantile: str, bits: int) -> None:
-    from gpuinit.kernels.numba_source import teach_quantile
-
-    teach_quantile(quantile, bits)
 
 
 @functools.cache

@@ -97,7 +97,7 @@ def powers(u: Any, a: Any, b: Any) -> Any:
 def comparisons(u: Any, a: Any, b: Any) -> Any:
     """Chained, joined and negated."""
     inside = 0.25 < u <= 0.75
-    same = a == a and not a != u * 0 + a
+    same = a == u * 0 + a and a != u + 7
     either = u < 0.1 or u >= 0.9 or not inside
     return (1 if inside and same else 0) + (10 if either else 20) + (100 if not (u < 0.5) else 0) + (u if 1 < 2 else b)
 

@@ -64,7 +64,7 @@ def test_names(name: str, wanted: str) -> None:
 def test_the_list_of_names() -> None:
     """Sorted, one a class, and what `get` knows them by."""
     assert names() == sorted(names())
-    assert sorted(type(get(name)).__name__ for name in names()) == sorted(row.name for row in ALL)
+    assert sorted(type(get(name)).__name__ for name in names()) == sorted([*(row.name for row in ALL), *gpuinit.gallery.__all__])
 
 
 @pytest.mark.parametrize("row", ALL, ids=name_of)

@@ -1,4 +1,4 @@
-"""The decorator that makes an initializer of a quantile function, and the names that such initializers are registered by."""
+"""The decorator quantile(function), which makes an initializer of a quantile function, and the names of what it made."""
 
 from __future__ import annotations
 

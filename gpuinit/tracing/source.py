@@ -36,7 +36,7 @@ class Source:
         self._lines = linecache.getlines(self.file, function.__globals__)
         if not self._lines:
             raise QuantileError(
-                f"{function.__name__} from {self.file}: its source is not to be had, and a quantile function is compiled from it. "
+                f"{function.__name__} from {self.file}: its source is not to be had, and a quantile function is made from it. "
                 "Write it in a file or a notebook, not in exec or at the prompt."
             )
         self.tree = self._definition()
@@ -49,8 +49,12 @@ class Source:
         first, name = self.function.__code__.co_firstlineno, self.function.__name__
         if self.function.__code__.co_name == "<lambda>":
             raise QuantileError(f"{self.file}, line {first}: a lambda cannot be a quantile function: write it with def")
-        for node in ast.walk(_parsed("".join(self._lines))):
-            if isinstance(node, ast.FunctionDef) and min(d.lineno for d in (*node.decorator_list, node)) == first:
+        try:
+            module = _parsed("".join(self._lines))
+        except SyntaxError as error:
+            raise QuantileError(f"{name}: what stands in {self.file} is not the source of it: {error}") from None
+        for node in ast.walk(module):
+            if isinstance(node, ast.FunctionDef) and min([node.lineno, *(d.lineno for d in node.decorator_list)]) == first:
                 return node
         raise QuantileError(f"{name}: no def of this name stands in {self.file}, line {first}; has the file changed meanwhile?")
 
