@@ -41,8 +41,7 @@ def parts(name: str, *parameters: str) -> tuple[Callable[..., Any], ...]:
     """What one thread of a kernel does, behind the functions that it calls; taught to Numba's compiler."""
     found = _PARTS[name](*parameters)
     if not SIMULATED:
-        _teach((philox32,))
-        _teach((coordinates,))
+        _teach((philox32, coordinates))
         if name == "fill":
             from gpuinit.kernels.numba_source import teach_quantile
 
