@@ -1,5 +1,9 @@
 """gpuinit: neural-network weight initialization where a value belongs to an element, not to a thread."""
 
+import importlib
+from typing import Any
+
+from gpuinit import exact
 from gpuinit.backends import DeviceError, default_device
 from gpuinit.backends.threads import get_num_threads, set_num_threads
 from gpuinit.dtypes import default_dtype, set_default_dtype
@@ -18,6 +22,7 @@ from gpuinit.initializers import (
     LecunUniform,
     Ones,
     Orthogonal,
+    QuantileInitializer,
     RandomInitializer,
     RandomNormal,
     RandomUniform,
@@ -27,10 +32,12 @@ from gpuinit.initializers import (
     Zeros,
     deserialize,
     get,
+    quantile,
     serialize,
 )
 from gpuinit.key import Key, SeedGenerator
 from gpuinit.measure import OrthogonalityReport, orthogonality
+from gpuinit.tracing.errors import QuantileError
 from gpuinit.version import __version__
 
 __all__ = [
@@ -51,6 +58,8 @@ __all__ = [
     "Ones",
     "Orthogonal",
     "OrthogonalityReport",
+    "QuantileError",
+    "QuantileInitializer",
     "RandomInitializer",
     "RandomNormal",
     "RandomUniform",
@@ -63,10 +72,19 @@ __all__ = [
     "default_device",
     "default_dtype",
     "deserialize",
+    "exact",
     "get",
     "get_num_threads",
     "orthogonality",
+    "quantile",
     "serialize",
     "set_default_dtype",
     "set_num_threads",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`gpuinit.gallery`, loaded when it is first asked for."""
+    if name == "gallery":
+        return importlib.import_module("gpuinit.gallery")
+    raise AttributeError(f"module 'gpuinit' has no attribute {name!r}")

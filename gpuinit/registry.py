@@ -6,6 +6,7 @@ evaluated.
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
 from collections.abc import Callable, Mapping
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from gpuinit.initializers import base, constant, convolution, orthogonal, random, sparse, stft, variance_scaling
+from gpuinit.initializers.quantile import QuantileInitializer, registered
 from gpuinit.key import CONTRACT, check_contract
 
 __all__ = ["deserialize", "find", "get", "names", "serialize"]
@@ -40,6 +42,10 @@ _ALIASES = {
 }
 
 
+_GALLERY = ("cauchy", "exponential", "gumbel", "laplace", "log_normal", "logistic", "random_sign")
+"""The names in gpuinit/gallery.py, which is loaded when one of them is asked for."""
+
+
 def _snake_case(name: str) -> str:
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
@@ -52,13 +58,13 @@ _BY_NAME = {
 
 
 def names() -> list[str]:
-    """The snake_case names of the built-in initializers, sorted; the base class and the aliases are not among them."""
-    return sorted(_snake_case(name) for name, kind in _CLASSES.items() if kind is not base.Initializer)
+    """The snake_case names of the built-in initializers and of the gallery's, sorted; no base class, and no aliases."""
+    return sorted([*(_snake_case(name) for name, kind in _CLASSES.items() if kind is not base.Initializer), *_GALLERY])
 
 
 def find(name: str) -> type[base.Initializer] | None:
-    """The built-in class that `get` knows by a name, or None."""
-    return _BY_NAME.get(name)
+    """The class, built-in or of the gallery, that `get` knows by a name, or None."""
+    return _BY_NAME.get(name) or _of_gallery(name)
 
 
 class _Array(constant.Constant):
@@ -78,7 +84,8 @@ def get(identifier: Any, custom_objects: Mapping[str, Any] | None = None) -> Any
     Args:
         identifier: None (gives None); a name, case-sensitive: a class's, its snake_case, or an alias (normal, uniform,
             one, zero, xavier_normal, xavier_uniform, kaiming_normal, kaiming_uniform, IdentityInitializer,
-            OrthogonalInitializer, STFTInitializer); a dict of `serialize`; an array, NumPy scalar or tensor; a class;
+            OrthogonalInitializer, STFTInitializer); one of `gpuinit.gallery`; what `gpuinit.quantile` registered,
+            "package>name"; a dict of `serialize`; an array, NumPy scalar or tensor; a class;
             an instance or any callable.
         custom_objects: classes or functions by name, looked up before the built-in ones.
 
@@ -106,7 +113,7 @@ def serialize(initializer: Any) -> Any:
 
     Returns:
         {"module", "class_name", "config", "registered_name", "contract": 1}; registered_name is None for built-in
-        classes and the name to give in `custom_objects` for others.
+        classes, "package>name" for those of `gpuinit.quantile`, and the name to give in `custom_objects` for others.
 
     Raises:
         TypeError: it is a class, or neither an initializer (it has no get_config) nor a function with a name.
@@ -121,7 +128,8 @@ def serialize(initializer: Any) -> Any:
         raise TypeError(f"serialize: {initializer!r} is not an initializer's instance, a function with a name, a string or None")
     if _CLASSES.get(kind.__name__) is kind:
         return _serialized("gpuinit.initializers", kind.__name__, initializer.get_config(), None)
-    return _serialized(kind.__module__, kind.__name__, initializer.get_config(), kind.__name__)
+    name = initializer.registered_name if isinstance(initializer, QuantileInitializer) else kind.__name__
+    return _serialized(kind.__module__, kind.__name__, initializer.get_config(), name)
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
@@ -174,9 +182,19 @@ def _find(config: dict[str, Any], name: Any, custom_objects: Mapping[str, Any]) 
     for key in (config.get("registered_name"), name):
         if isinstance(key, str) and key in custom_objects:
             return custom_objects[key]
+    for key in (config.get("registered_name"), name):
+        if isinstance(key, str) and ">" in key:
+            return registered(key) or (_of_gallery(key.removeprefix("gpuinit>")) if key.startswith("gpuinit>") else None)
     if not isinstance(name, str) or _root(config) not in ("", "gpuinit", "keras", "tf_keras"):
         return None  # a user's class, though it may be called as a built-in one
-    return _BY_NAME.get(name)
+    return find(name)
+
+
+def _of_gallery(name: str) -> type[QuantileInitializer] | None:
+    if name not in _GALLERY:
+        return None
+    found: type[QuantileInitializer] = getattr(importlib.import_module("gpuinit.gallery"), name)
+    return found
 
 
 def _root(config: dict[str, Any]) -> str:
@@ -194,8 +212,14 @@ def _serialized(module: str, class_name: str, config: Any, registered_name: str 
 
 
 def _unknown(identifier: Any) -> ValueError:
+    name = identifier.get("registered_name") if isinstance(identifier, dict) else identifier
+    missing = ""
+    if isinstance(name, str) and ">" in name:
+        module = identifier.get("module") if isinstance(identifier, dict) else None
+        where = f" ({module})" if isinstance(module, str) else ""
+        missing = f"{name!r} is not registered: import the module that defines it with gpuinit.quantile{where} first.\n"
     return ValueError(
-        f"Could not interpret initializer identifier: {identifier}\n"
-        f"Known are {', '.join(sorted(_CLASSES))}, their snake_case, and {', '.join(_ALIASES)}; "
+        f"Could not interpret initializer identifier: {identifier}\n{missing}"
+        f"Known are {', '.join(sorted(_CLASSES))}, their snake_case, {', '.join(_GALLERY)}, and {', '.join(_ALIASES)}; "
         "others are looked up in custom_objects."
     )

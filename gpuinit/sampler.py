@@ -21,7 +21,7 @@ from gpuinit.gaussian import CONTEXT, central_mass, log_upper_tail, tail_ratio, 
 from gpuinit.kernels.formats import LOG_2
 from gpuinit.kernels.quantiles import CENTRAL_DEPTH, SHALLOW_BOUND
 
-__all__ = ["Sampler", "normal", "truncated_normal", "uniform"]
+__all__ = ["Sampler", "normal", "truncated_normal", "uniform", "user"]
 
 _FAR = 3.5  # the Mills polynomial holds from 3.26 on
 _TINY = 2.0**-40
@@ -107,6 +107,13 @@ def truncated_normal(dtype: np.dtype[Any], mean: complex, std: float, lower: flo
         return _sampler("symmetric", dtype, std, means, tuple(bounds), _symmetric(upper, dtype))
     constants, integers = _interval(lower, upper, dtype)
     return _sampler("interval", dtype, std, means, tuple(bounds), constants, integers)
+
+
+def user(dtype: np.dtype[Any], quantile: str, parameters: tuple[float, ...]) -> Sampler:
+    """What an installed program draws with these parameters, held in the dtype's finite range."""
+    most = dtypes.largest(dtypes.component(dtype))
+    constants = (*parameters, *(0.0,) * (7 - len(parameters)))
+    return _sampler(quantile, dtype, 1.0, (0.0, 0.0), (-most, most, -most, most), constants)
 
 
 def _symmetric(bound: float, dtype: np.dtype[Any]) -> tuple[float, ...]:

@@ -3,7 +3,7 @@
 Formula: value = cast(clamp(fma(scale, quantile(word(key, i)), location), low, high)), i the element's linear index.
 Map: a selection is a sequence of runs, consecutive elements of the logical tensor. A run goes through a tile: 480 counters
 are drawn into words, then the words become values, a bundle of vector registers at a time. Only a bundle that holds a word of
-the tail is gone over again.
+the tail is gone over again. A user's quantile that calls functions of math goes element by element, since they take no registers.
 Deterministic: every value depends on its index alone; how the work is cut into calls does not matter.
 """
 
@@ -19,12 +19,13 @@ from numba.extending import intrinsic
 from numba.np.numpy_support import from_dtype
 
 from gpuinit.kernels import narrow as rounding
-from gpuinit.kernels import numba_source, quantiles  # noqa: F401  (teaches Numba the source)
+from gpuinit.kernels import programs, quantiles
 from gpuinit.kernels.cache import compile_once, named
 from gpuinit.kernels.cpu_draw import PADDING, draw
 from gpuinit.kernels.numba_lane_access import alternate, load_lanes, store_lanes, stream_lanes
 from gpuinit.kernels.numba_lanes import BUNDLE, any_lane, lanes_of
 from gpuinit.kernels.numba_primitives import teach
+from gpuinit.kernels.numba_source import teach_quantile
 from gpuinit.kernels.primitives import clamp, fma, select
 
 __all__ = ["compiled_fill", "pointer", "store", "store_strided"]
@@ -73,6 +74,8 @@ def compiled_fill(quantile: str, storage: str, paired: bool) -> Any:
     name = f"fill-{quantile}-{storage}-{'paired' if paired else 'single'}"
     wide = storage == "float64"
     depth_of, central, tail = quantiles.QUANTILES[quantile, 64 if wide else 32]
+    teach_quantile(quantile, 64 if wide else 32)
+    one_by_one = quantile in programs.PROGRAMS and programs.PROGRAMS[quantile].calls_math
     narrow, stored = rounding.STORAGE[storage]
     word, real = (np.uint64, np.float64) if wide else (np.uint32, np.float32)
     has_tail = quantile in quantiles.TAILED
@@ -112,7 +115,15 @@ def compiled_fill(quantile: str, storage: str, paired: bool) -> Any:
                     x = select(depth > c[5], tail(word, depth, c, k), central(word, depth, c, k))
                     store_lanes(out, block * block_size, finish(x, frame))
 
-    evaluate = njit(named(evaluate, f"{name}-evaluate"))
+    def evaluate_singly(out: Any, stream: Any, words: Any, skip: Any, blocks: Any, deep: Any, reals: Any, integers: Any) -> None:
+        c = (reals[7], reals[8], reals[9], reals[10], reals[11], reals[12], reals[13])
+        k = (integers[0], integers[1], integers[2])
+        for e in range(blocks * block_size):
+            odd = paired and e & 1 == 1
+            x = fma(central(words[skip + e], reals[0], c, k), reals[0], reals[2 if odd else 1])
+            out[e] = stored(narrow(clamp(x, reals[5 if odd else 3], reals[6 if odd else 4])))
+
+    evaluate = njit(named(evaluate_singly if one_by_one else evaluate, f"{name}-evaluate"))
 
     def fill(
         address: Any,

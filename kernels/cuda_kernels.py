@@ -44,6 +44,10 @@ def parts(name: str, *parameters: str) -> tuple[Callable[..., Any], ...]:
     if not SIMULATED:
         _teach((philox32,))
         _teach((coordinates, cuda_orthogonal_kernels.thread))
+        if name == "fill":
+            from gpuinit.kernels.numba_source import teach_quantile
+
+            teach_quantile(parameters[0], 64 if parameters[1] == "float64" else 32)
         _teach(found)
     return found
 

@@ -135,10 +135,13 @@ _operator(operator.sub, lambda b, is_float, x, y: b.fsub(x, y) if is_float else 
 _operator(operator.mul, lambda b, is_float, x, y: b.fmul(x, y) if is_float else b.mul(x, y))
 _operator(operator.and_, lambda b, is_float, x, y: b.and_(x, y))
 _operator(operator.or_, lambda b, is_float, x, y: b.or_(x, y))
+_operator(operator.xor, lambda b, is_float, x, y: b.xor(x, y))
 _operator(operator.lshift, lambda b, is_float, x, y: b.shl(x, y))
 _operator(operator.lt, _comparison("<"), compares=True)
 _operator(operator.gt, _comparison(">"), compares=True)
+_operator(operator.le, _comparison("<="), compares=True)
 _operator(operator.ge, _comparison(">="), compares=True)
+_operator(operator.eq, _comparison("=="), compares=True)
 
 
 @intrinsic

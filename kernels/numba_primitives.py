@@ -109,6 +109,14 @@ def _call(name: str) -> Callable[..., Any]:
 _fma = _call("llvm.fma")
 
 
+def _multiply(builder: Any, kind: Any, x: Any, y: Any) -> Any:
+    """A product. NVVM would contract it with a sum, so on a GPU it is the instruction that it leaves alone."""
+    if not builder.module.triple.startswith("nvptx"):
+        return builder.fmul(x, y)
+    name = "llvm.nvvm.mul.rn.f" if isinstance(x.type, ir.FloatType) else "llvm.nvvm.mul.rn.d"
+    return builder.call(cgutils.get_or_insert_function(builder.module, ir.FunctionType(x.type, [x.type] * 2), name), (x, y))
+
+
 def _unpacked(builder: Any, kinds: tuple[Any, ...], values: Any) -> list[Any]:
     """The values, a tuple as the list of its own."""
     return [
@@ -146,6 +154,8 @@ _define(primitives.both, _same_unsigned, lambda builder, kind, n, m: builder.and
 _define(primitives.either, _same_unsigned, lambda builder, kind, n, m: builder.or_(n, m))
 _define(primitives.complement, _same_unsigned, lambda builder, kind, n, m: builder.xor(n, m))
 _define(primitives.shift_right, _same_unsigned, lambda builder, kind, n, count: builder.lshr(n, count))
+_define(primitives.shift_left, _same_unsigned, lambda builder, kind, n, count: builder.shl(n, count))
+_define(primitives.multiply, _same_float, _multiply)
 _define(primitives.square_root, _same_float, _call("llvm.sqrt"))
 _define(primitives.divide, _same_float, lambda builder, kind, x, y: builder.fdiv(x, y))
 _define(primitives.fma, _same_float, _fma)

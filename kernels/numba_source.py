@@ -2,33 +2,51 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+import math
 
 from numba.core import types
 from numba.extending import overload
 
-from gpuinit.kernels import formats, narrow, primitives, quantiles, trigonometry
+from gpuinit.kernels import exact, formats, narrow, primitives, programs, quantiles, trigonometry
 from gpuinit.kernels.numba_primitives import teach
 
-__all__: list[str] = []
+__all__ = ["teach_quantile"]
+
+_MAKERS = ("_target", "_exact_format", "exact_format_of")
+"""Functions of those modules that are not arithmetic."""
 
 teach(primitives.clamp)
-for _module in (quantiles, narrow, trigonometry):
+for _module in (quantiles, narrow, trigonometry, exact):
     for _function in vars(_module).values():
         own = inspect.isfunction(_function) and _function.__module__ == _module.__name__
-        if own and _function.__name__ != "_target":
+        if own and _function.__name__ not in _MAKERS:
             teach(_function)
 
-FLOAT32, FLOAT64 = formats.FLOAT32, formats.FLOAT64
+
+@functools.cache
+def teach_quantile(quantile: str, bits: int) -> None:
+    """Teach Numba a quantile that a user wrote; it knows the others."""
+    program = programs.PROGRAMS.get(quantile)
+    if program is not None:
+        compiled = programs.central_of(quantile, program, bits, vars(math))
+        overload(quantiles.QUANTILES[quantile, bits][1], strict=False, target="generic")(lambda *args: compiled)
 
 
-def _format_by_type(x):  # type: ignore[no-untyped-def]  # Numba compares this signature with the implementation's
-    element = getattr(x, "element", types.unliteral(x))  # of a bundle of registers
-    if element in (types.float32, types.uint32):
-        return lambda x: FLOAT32
-    if element in (types.float64, types.uint64):
-        return lambda x: FLOAT64
-    return None
+def _by_type(for32, for64):  # type: ignore[no-untyped-def]
+    """The typing of a function that gives one of two constants, by the type of its argument."""
+
+    def typing(x):  # type: ignore[no-untyped-def]  # Numba compares this signature with the implementation's
+        element = getattr(x, "element", types.unliteral(x))  # of a bundle of registers
+        if element in (types.float32, types.uint32):
+            return lambda x: for32
+        if element in (types.float64, types.uint64):
+            return lambda x: for64
+        return None
+
+    return typing
 
 
-overload(formats.format_of, strict=False, target="generic")(_format_by_type)
+overload(formats.format_of, strict=False, target="generic")(_by_type(formats.FLOAT32, formats.FLOAT64))
+overload(exact.exact_format_of, strict=False, target="generic")(_by_type(exact.EXACT32, exact.EXACT64))

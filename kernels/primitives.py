@@ -10,6 +10,7 @@ by the primitives below, never by operators, because compilers widen `uint32 + u
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import Any
 
@@ -24,11 +25,13 @@ __all__ = [
     "divide",
     "either",
     "fma",
+    "multiply",
     "polynomial",
     "product_high",
     "product_low",
     "quotient",
     "select",
+    "shift_left",
     "shift_right",
     "square_root",
     "subtract",
@@ -107,6 +110,11 @@ def shift_right(n: Any, count: Any) -> Any:
     return n >> count
 
 
+def shift_left(n: Any, count: Any) -> Any:
+    """`n` shifted left by `count` bits, zeros coming in."""
+    return n << count
+
+
 def select(condition: Any, x: Any, y: Any) -> Any:
     """`x` where the condition holds, else `y`; both are computed."""
     return np.where(condition, x, y)
@@ -128,11 +136,16 @@ def square_root(x: Any) -> Any:
     return np.sqrt(x)
 
 
+def multiply(x: Any, y: Any) -> Any:
+    """x y rounded once; no compiler may fuse it with a sum that it feeds."""
+    return x * y
+
+
 _HUGE, _SMALL = 2.0**990, 2.0**-960
 
 
 def fma(a: Any, b: Any, c: Any) -> Any:
-    """a * b + c rounded once to nearest even, for finite results that do not fall below the normal range."""
+    """a * b + c rounded once to nearest even; infinities and nan as IEEE has them."""
     return _fma64(a, b, c) if np.result_type(a, b, c) == np.float64 else _fma32(a, b, c)
 
 
@@ -158,13 +171,22 @@ def _fma64(a: Any, b: Any, c: Any) -> Any:
     carry, rest = _two_sum(c, low)
     total, residue = _two_sum(high, carry)
     result = total + _add_to_odd(rest, residue)
+    plain = (high == 0) | ~(np.isfinite(high) & np.isfinite(c))  # nothing to be rounded twice, and the sign of zero as it is
+    result = np.where(plain, np.where(np.isfinite(a) & np.isfinite(b) & ~np.isfinite(c), c, high + c), result)
     # Where a part could overflow or fall below the normal range, in rationals; only scales of 1e+-290 lead there.
     size = np.abs(high)
     largest = np.maximum(np.maximum(np.abs(a), np.abs(b)), np.maximum(size, np.abs(c)))
     risky = (largest > _HUGE) | ((size < _SMALL) & (a != 0) & (b != 0))
     for place in zip(*np.nonzero(risky & np.isfinite(a) & np.isfinite(b) & np.isfinite(c)), strict=True):
-        result[place] = float(Fraction(float(a[place])) * Fraction(float(b[place])) + Fraction(float(c[place])))
+        result[place] = _rounded(Fraction(float(a[place])) * Fraction(float(b[place])) + Fraction(float(c[place])))
     return result
+
+
+def _rounded(exact: Fraction) -> float:
+    try:
+        return float(exact)
+    except OverflowError:
+        return math.inf if exact > 0 else -math.inf
 
 
 def _two_sum(a: Any, b: Any) -> Any:
@@ -192,5 +214,5 @@ def _add_to_odd(a: Any, b: Any) -> Any:
     total, residue = _two_sum(a, b)
     pattern = np.atleast_1d(total).view(np.int64)
     step = np.where((residue > 0) == (total > 0), 1, -1)
-    inexact_and_even = (residue != 0) & (pattern & 1 == 0)
+    inexact_and_even = (np.abs(residue) > 0) & (pattern & 1 == 0)  # beside an infinite sum the residue is nan
     return (pattern + np.where(inexact_and_even, step, 0)).view(np.float64)

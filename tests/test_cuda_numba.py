@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import gpuinit
 from gpuinit.kernels import quantiles
 from gpuinit.kernels.philox import constants, philox, philox32
 
@@ -81,6 +82,31 @@ def test_kernels_compile_for_every_architecture(architecture: int) -> None:
     ):
         image, ptx = compiled(kernel, architecture)
         assert image.startswith(b"\x7fELF") and f".target sm_{architecture}" in ptx
+
+
+def branching(u: Any, a: Any, b: Any) -> Any:
+    """A product that reaches a sum through a selection, where a compiler may bring the two together."""
+    x = u * b if u < a else 0.0
+    return x + 1.0
+
+
+def test_what_users_write_compiles_to_sound_code_for_every_architecture() -> None:
+    """Nothing local, called, flushed or approximate; each product by an instruction that is not contracted, no fma too many."""
+    from gpuinit.initializers.quantile import quantile
+    from gpuinit.user_quantile import compiled as quantile_of
+
+    laplace = quantile_of(gpuinit.gallery.laplace.quantile_function)
+    for architecture in ARCHITECTURES:
+        for storage in ("bfloat16", "float64"):
+            _, ptx = compiled(("fill", laplace, storage, "none"), architecture)
+            assert f".target sm_{architecture}" in ptx
+            assert ".local" not in ptx and "call" not in ptx and ".ftz" not in ptx and "approx" not in ptx
+    kernel = ("fill", quantile_of(quantile(branching, package="tests").quantile_function), "float32", "none")
+    _, ptx = compiled(kernel, 90)
+    found = {name: len(re.findall(rf"\b{name}(?:\.rn)?\.f32\b", ptx)) for name in ("fma", "mul", "add")}
+    times, rest = divmod(found["fma"], 4)  # scale and location of four values
+    assert rest == 0 and times in (1, 2) and found["add"] == 4 * times and found["mul"] == 8 * times, found
+    assert not re.search(r"\bmul\.f32\b", ptx)
 
 
 def operations(quantile: str, wide: bool) -> tuple[int, int, int]:
@@ -208,9 +234,10 @@ def run(launch):
 
 key, checked = gpuinit.Key(5, 2**40), 0
 uniform, normal = gpuinit.RandomUniform(-1.0, 2.0), gpuinit.RandomNormal(0.5, 2.0)
-laws = [uniform, normal, gpuinit.TruncatedNormal(0.1, 1.0, lower=-1.0, upper=3.0)]
-names = ("float32", "bfloat16", "float64", "complex64", "float32", "float16")
-for init, name, rows in zip(laws * 2, names, (None, [3, 1], None) * 2):
+laws = [uniform, normal, gpuinit.TruncatedNormal(0.1, 1.0, lower=-1.0, upper=3.0)] * 2
+laws += [gpuinit.gallery.laplace(1.0, 0.5), gpuinit.gallery.log_normal(), gpuinit.gallery.cauchy(scale=2.0)]
+names = ("float32", "bfloat16", "float64", "complex64", "float32", "float16", "bfloat16", "float64", "float32")
+for init, name, rows in zip(laws, names, (None, [3, 1], None) * 3):
     dtype = dtypes.canonical(name)
     sampler = init.law((2**33, 7), dtype)
     parts_of = dtype.itemsize // dtypes.component(dtype).itemsize
@@ -273,4 +300,4 @@ def test_the_simulator_gives_the_specification_s_bits() -> None:
     code = SIMULATED.format(tests=str(Path(__file__).parent))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.split() == ["10"]
+    assert done.stdout.split() == ["13"]

@@ -29,20 +29,20 @@ ROOT = Path(__file__).parent.parent
 
 LAYERS = {
     "arithmetic": "version kernels kernels.coefficients kernels.primitives kernels.philox kernels.formats "
-    "kernels.quantiles kernels.narrow "
+    "kernels.quantiles kernels.narrow kernels.exact_coefficients kernels.exact kernels.programs "
     "kernels.trigonometry kernels.mixing kernels.folder kernels.memory kernels.cuda_source",
     "compiled kernels": "kernels.cache kernels.numba_lanes kernels.numba_lane_access kernels.numba_primitives "
     "kernels.numba_source kernels.numba_memory kernels.cpu_draw kernels.cuda_parts kernels.cuda_fill "
     "kernels.cuda_copy kernels.cuda_hash kernels.cuda_sparse kernels.cuda_fourier kernels.cuda_structures "
     "kernels.cuda_reflectors kernels.cuda_orthogonal kernels.cuda_orthogonal_kernels kernels.cuda_kernels kernels.*",
-    "values": "key dtypes region gaussian sampler distributions arrays stack structures",
+    "values": "key dtypes region gaussian sampler exact tracing.* tracing user_quantile distributions arrays stack structures",
     "backends": "backends.errors backends.layout backends.cuda.launch backends.cuda.arrays backends.cuda.libcuda "
     "backends.cuda.blas backends.cuda.probe backends.threads backends.compiled backends.specification backends.digest "
     "backends.orthogonal backends.reflectors backends.stacks backends.sparse backends.structures backends.cpu "
     "backends.cuda.geometry backends.cuda.parts backends.cuda.dense "
     "backends.cuda.driver backends.cuda.draw backends.cuda.sparse backends.cuda.orthogonal "
     "backends.cuda.structures backends.cuda.backend backends.cuda.devices backends.cuda backends.* backends",
-    "initializers": "arguments fans measure initializers.seeds initializers.base initializers.* registry initializers",
+    "initializers": "arguments fans measure initializers.seeds initializers.base initializers.* gallery registry initializers",
     "package": "__init__",
     "files": "hashing recipe verification tables.* tables",
     "command line": "cli.* cli __main__",

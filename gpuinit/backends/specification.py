@@ -56,6 +56,8 @@ def _standard(quantile: str, word: Any, c: Any, k: Any) -> Any:
     depth_of, central, tail = quantiles.QUANTILES[quantile, word.dtype.itemsize * 8]
     depth = depth_of(word, c, k)
     standard = central(word, depth, c, k)
+    if quantile not in quantiles.TAILED:
+        return standard
     deep = np.flatnonzero(depth > c[5])
     if deep.size:
         standard[deep] = tail(word[deep], depth[deep], c, k)

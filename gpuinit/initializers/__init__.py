@@ -4,6 +4,7 @@ from gpuinit.initializers.base import Initializer, RandomInitializer
 from gpuinit.initializers.constant import Constant, Identity, Ones, Zeros
 from gpuinit.initializers.convolution import DeltaOrthogonal, Dirac
 from gpuinit.initializers.orthogonal import Orthogonal
+from gpuinit.initializers.quantile import QuantileInitializer, quantile
 from gpuinit.initializers.random import RandomNormal, RandomUniform, TruncatedNormal
 from gpuinit.initializers.sparse import Sparse
 from gpuinit.initializers.stft import STFT
@@ -35,6 +36,7 @@ __all__ = [
     "LecunUniform",
     "Ones",
     "Orthogonal",
+    "QuantileInitializer",
     "RandomInitializer",
     "RandomNormal",
     "RandomUniform",
@@ -44,5 +46,6 @@ __all__ = [
     "Zeros",
     "deserialize",
     "get",
+    "quantile",
     "serialize",
 ]

@@ -33,11 +33,13 @@ _SMALLEST_SCALE = 2.0**-60
 
 @functools.lru_cache(maxsize=1024)
 def covers(sampler: Sampler) -> bool:
-    """Whether the dense kernels give the sampler's very bits.
+    """Whether the dense kernels have the sampler's quantile, and give its very bits.
 
     They clamp by the GPU's minimum and maximum, which put -0 below +0, where the stream keeps a zero that compares equal to
     its bound. The two differ only where a value can be -0, which takes a product that underflows, and a bound is 0.
     """
+    if sampler.quantile not in cuda_source.QUANTILES:
+        return False
     bounds = sampler.reals[3:7]
     return sampler.quantile == "unit" or bool(bounds.all()) or float(sampler.reals[0]) >= _SMALLEST_SCALE
 
