@@ -27,7 +27,7 @@ demo: setup      ## make the 26 embedding tables of MLPerf's DLRM-DCNv2 (200,000
 	    --arg scale=0.3333333333333333 --arg mode=fan_in --arg distribution=uniform --out out/demo --force
 
 test: setup      ## the tests, in under 10 minutes on 2 cores
-	$(BIN)/python -m pytest -q -m "not gpu and not thorough"
+	$(BIN)/python -m pytest -q -m "not gpu and not thorough" -n auto --dist loadfile
 
 test-thorough: setup            ## the long proofs: an 8 GiB table, all 2^32 words
 	$(BIN)/python -m pytest -q -m thorough

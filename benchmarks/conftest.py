@@ -1,4 +1,7 @@
-"""Collects every benchmark's figures, prints them as one table and writes benchmarks/results/cpu.json."""
+"""Collects every benchmark's figures, prints them as one table and writes them into benchmarks/results/.
+
+Those of bench_orthogonal.py go to orthogonal.json, all others to cpu.json; a file is written if there is something to write.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +30,10 @@ def pytest_sessionfinish(session: Any, exitstatus: int) -> None:
     for run in runs.benchmarks if runs else ():
         if run.extra_info:
             _ROWS.append({"name": run.name, **run.extra_info})
-    if _ROWS and exitstatus == 0:
-        save("cpu", _ROWS)
+    orthogonal = [row for row in _ROWS if row["name"].startswith("test_orthogonal[")]
+    for name, rows in (("orthogonal", orthogonal), ("cpu", [row for row in _ROWS if row not in orthogonal])):
+        if rows and exitstatus == 0:
+            save(name, rows)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -1,4 +1,4 @@
-"""Writes the table of benchmarks/results/cpu.json into README.md, between its markers: `python -m benchmarks.report`."""
+"""Writes the tables of benchmarks/results/ into README.md, between its markers: `python -m benchmarks.report`."""
 
 from __future__ import annotations
 
@@ -10,20 +10,40 @@ ROOT = Path(__file__).parents[1]
 START, END = "<!-- benchmarks:start -->", "<!-- benchmarks:end -->"
 
 
-def table(results: dict) -> str:
-    """The Markdown of one results file."""
-    machine, rows = results["machine"], {row["name"]: row for row in results["rows"]}
-    lines = [
+def heading(machine: dict) -> str:
+    """Where and how figures were taken."""
+    return (
         f"{machine['processor']}, {machine['processors']} processors, {machine['date']}, commit {machine['commit']}. Medians of "
-        "interleaved pairs; a ratio is the peer's time divided by gpuinit's, with its least and greatest value.",
+        "interleaved pairs; a ratio is the peer's time divided by gpuinit's, with its least and greatest value."
+    )
+
+
+def orthogonal(results: dict) -> str:
+    """The Markdown of orthogonal.json."""
+    lines = [
+        heading(results["machine"]),
+        "",
+        "| orthogonal matrices, float32, all processors | gpuinit, ms | max abs(Q'Q - I) | peer | ratio |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for row in results["rows"]:
+        for peer, figures in ((name, value) for name, value in row.items() if isinstance(value, dict)):
+            ratio = f"{figures['ratio']:.2f} ({figures['least']:.2f} .. {figures['most']:.2f})"
+            lines.append(f"| {row['name'][16:-1]} | {row['ms']:.0f} | {row['defect']:.1e} | {peer} | {ratio} |")
+    return "\n".join(lines)
+
+
+def table(results: dict) -> str:
+    """The Markdown of cpu.json."""
+    rows = {row["name"]: row for row in results["rows"]}
+    lines = [
+        heading(results["machine"]),
         "",
         "| work (2^26 elements into touched memory, one thread on each side) | gpuinit, G/s | peer | ratio |",
         "| --- | --- | --- | --- |",
     ]
     calls = ["", "| one call, everything compiled, one thread | gpuinit, us | peer | ratio |", "| --- | --- | --- | --- |"]
     whole = ["", "| all processors | gpuinit, G/s | per cent of a constant fill |", "| --- | --- | --- |"]
-    made = ["", "| orthogonal matrices, float32, all processors | gpuinit, ms | max \\|Q'Q - I\\| | peer | ratio |"]
-    made.append("| --- | --- | --- | --- | --- |")
     for name, row in rows.items():
         kind, case = re.match(r"test_(\w+?)(?:\[(.*)\])?$", name).groups()
         for peer, figures in ((k, v) for k, v in row.items() if isinstance(v, dict)):
@@ -32,8 +52,6 @@ def table(results: dict) -> str:
                 lines.append(f"| {case.replace('-', ', ').replace('_', ' ')} | {row['G/s']:.2f} | {peer} | {ratio} |")
             elif kind == "small_call":
                 calls.append(f"| {case.replace('_', ' ').replace('-', ', n = ')} | {row['us a call']:.1f} | {peer} | {ratio} |")
-            elif kind == "orthogonal":
-                made.append(f"| {case} | {row['ms']:.0f} | {row['defect']:.1e} | {peer} | {ratio} |")
             elif kind == "all_threads":
                 whole.append(f"| {case.replace('-', ', ').replace('_', ' ')} | {row['G/s']:.2f} | {100 * figures['ratio']:.0f} |")
             elif kind == "new_tensor":
@@ -41,16 +59,16 @@ def table(results: dict) -> str:
     started = [
         f"{case}: {row['ms a process']:.0f} ms" for case, row in ((n[13:-1], r) for n, r in rows.items() if "test_process" in n)
     ]
-    orthogonal = made if len(made) > 3 else []
-    return "\n".join([*lines, *whole, *orthogonal, *calls, "", f"Whole processes: {'; '.join(started)}."])
+    return "\n".join([*lines, *whole, *calls, "", f"Whole processes: {'; '.join(started)}."])
 
 
 def main() -> None:
     """Replace the block between README's markers."""
-    results = json.loads((ROOT / "benchmarks/results/cpu.json").read_text())
+    found = {name: json.loads((ROOT / f"benchmarks/results/{name}.json").read_text()) for name in ("cpu", "orthogonal")}
     readme = ROOT / "README.md"
     before, rest = readme.read_text().split(START)
-    readme.write_text(f"{before}{START}\n{table(results)}\n{END}{rest.split(END)[1]}")
+    tables = f"{table(found['cpu'])}\n\n{orthogonal(found['orthogonal'])}"
+    readme.write_text(f"{before}{START}\n{tables}\n{END}{rest.split(END)[1]}")
 
 
 if __name__ == "__main__":

@@ -9,19 +9,17 @@ import math
 from numba.core import types
 from numba.extending import overload
 
-from gpuinit.kernels import exact, formats, narrow, primitives, programs, quantiles, trigonometry
+from gpuinit.kernels import exact, exact_formats, formats, narrow, primitives, programs, quantiles, trigonometry
 from gpuinit.kernels.numba_primitives import teach
 
 __all__ = ["teach_quantile"]
 
-_MAKERS = ("_target", "_exact_format", "exact_format_of")
-"""Functions of those modules that are not arithmetic."""
 
 teach(primitives.clamp)
 for _module in (quantiles, narrow, trigonometry, exact):
     for _function in vars(_module).values():
         own = inspect.isfunction(_function) and _function.__module__ == _module.__name__
-        if own and _function.__name__ not in _MAKERS:
+        if own and _function.__name__ != "_target":
             teach(_function)
 
 
@@ -49,4 +47,4 @@ def _by_type(for32, for64):  # type: ignore[no-untyped-def]
 
 
 overload(formats.format_of, strict=False, target="generic")(_by_type(formats.FLOAT32, formats.FLOAT64))
-overload(exact.exact_format_of, strict=False, target="generic")(_by_type(exact.EXACT32, exact.EXACT64))
+overload(exact_formats.exact_format_of, strict=False, target="generic")(_by_type(exact_formats.EXACT32, exact_formats.EXACT64))

@@ -29,7 +29,7 @@ ROOT = Path(__file__).parent.parent
 
 LAYERS = {
     "arithmetic": "version kernels kernels.coefficients kernels.primitives kernels.philox kernels.formats "
-    "kernels.quantiles kernels.narrow kernels.exact_coefficients kernels.exact kernels.programs "
+    "kernels.quantiles kernels.narrow kernels.exact_coefficients kernels.exact_formats kernels.exact kernels.programs "
     "kernels.trigonometry kernels.mixing kernels.folder kernels.memory kernels.cuda_source",
     "compiled kernels": "kernels.cache kernels.numba_lanes kernels.numba_lane_access kernels.numba_primitives "
     "kernels.numba_source kernels.numba_memory kernels.cpu_draw kernels.cuda_parts kernels.cuda_fill "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tracemalloc
+from fractions import Fraction
 from typing import Any
 
 import ml_dtypes
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 import gpuinit
+from gpuinit import measure
 
 
 def rotation(angle: float) -> Any:
@@ -32,6 +34,10 @@ def rotation(angle: float) -> Any:
         (1j * np.eye(3), 1.0, 0.0, 1.0, 1.0),
         (1e200 * np.eye(2), 1e200, 0.0, 1e200, 1e200),
         ([[0.6], [0.8]], 1.0, 0.0, 1.0, 1.0),
+        ([[1, 1], [1, 1j]], math.sqrt(2), math.sqrt(0.5), math.sqrt(2 - math.sqrt(2)), math.sqrt(2 + math.sqrt(2))),
+        (np.diag([1e308, 1e-308]), 1.0, math.inf, 0.0, 1e308),
+        (np.diag([1e308 + 1e308j, 1]), 1e-300, math.inf, 1.0, math.sqrt(2) * 1e308),
+        (np.diag([1e-320, 1e-320]), 1e300, 1.0, 1e-320, 1e-320),
     ],
 )
 def test_matrices_that_are_known(matrix: Any, gain: float, defect: float, smallest: float, largest: float) -> None:
@@ -120,3 +126,89 @@ def test_memory_is_bounded() -> None:
 def test_bad_input(arguments: Any, kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         gpuinit.orthogonality(*arguments)
+
+
+def with_values(values: Any, rows: int, dtype: str = "float64") -> Any:
+    """A matrix of these singular values."""
+    generator = np.random.default_rng(len(values))
+
+    def unitary(size: int, count: int) -> Any:
+        parts = generator.standard_normal((2, size, count))
+        return np.linalg.qr(parts[0] + 1j * parts[1] if dtype == "complex128" else parts[0])[0]
+
+    return unitary(rows, len(values)) * np.array(values) @ unitary(len(values), len(values)).conj().T
+
+
+ACCURACY = [
+    *(((2, 40), "float64"), ((2, 40), "complex128"), ((64, 64), "float64"), ((64, 64), "complex128")),
+    *(((100, 10_600), "float64"), ((300, 300), "float64")),
+]
+
+
+@pytest.mark.parametrize(("size", "dtype"), ACCURACY)
+@pytest.mark.parametrize("least", [0.999, 2e-3, 1e-9, 0])
+def test_the_accuracy_that_is_stated(size: tuple[int, int], dtype: str, least: float) -> None:
+    """Of the smallest singular value, from 3 times `least` to 3: 8 digits down to a thousandth of the largest (12 near
+    orthogonal), then 1e-13 of the largest up to 256 columns, 1e-6 beyond."""
+    short, rows = size
+    values = [*np.linspace(3, 3 * max(least, 0.5), short - 1), 3 * least]
+    report = gpuinit.orthogonality(with_values(values, rows, dtype))
+    assert abs(report.largest - 3) < 1e-12
+    bound = 1e-12 if least > 0.9 else 1e-8 * least if least > 1e-3 else 1e-13 if short <= 256 else 1e-6
+    assert abs(report.smallest - 3 * least) < 3 * bound
+
+
+def test_eigenvalues_alone_would_not_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix = with_values([1, 1, 1e-9], 30)
+    assert abs(gpuinit.orthogonality(matrix).smallest - 1e-9) < 1e-13
+    monkeypatch.setattr(measure, "_FEW", 0)
+    assert abs(gpuinit.orthogonality(matrix).smallest - 1e-9) > 1e-13
+
+
+def test_the_defect_is_that_of_exact_arithmetic() -> None:
+    """Within 1e-15 of fractions; computed in the float32 of the matrix it is off by more than 1e-9."""
+    matrix = gpuinit.Orthogonal(seed=1)((40, 7))
+    exact = [[Fraction(float(x)) for x in row] for row in matrix]
+    gram = [[sum(row[i] * row[j] for row in exact) - (i == j) for j in range(7)] for i in range(7)]
+    worst = float(max(abs(x) for row in gram for x in row))
+    assert abs(gpuinit.orthogonality(matrix).defect - worst) < 1e-15
+    single = float(np.abs(matrix.T @ matrix - np.eye(7, dtype=np.float32)).max())
+    assert abs(single - worst) > 1e-9
+
+
+@pytest.mark.parametrize("elements", [1, 7, 100, 2**20])
+@pytest.mark.parametrize("axes", [0, -1, (0, 2), [3, 1]])
+def test_a_stack_in_any_pieces(monkeypatch: pytest.MonkeyPatch, elements: int, axes: Any) -> None:
+    """Each figure is the worst of the reports on the matrices one by one, however many are looked at together."""
+    monkeypatch.setattr(measure, "_ELEMENTS", elements)
+    tensor = np.random.default_rng(1).standard_normal((5, 2, 3, 4))
+    counted = sorted(axis % 4 for axis in np.atleast_1d(axes))
+    first = np.moveaxis(tensor, counted, range(len(counted)))
+    each = [gpuinit.orthogonality(first[place], 1.5) for place in np.ndindex(first.shape[: len(counted)])]
+    report = gpuinit.orthogonality(tensor, 1.5, axes)
+    assert (report.rows, report.columns, report.count) == (each[0].rows, each[0].columns, len(each))
+    assert report.defect == pytest.approx(max(one.defect for one in each), rel=1e-13)
+    assert report.largest == pytest.approx(max(one.largest for one in each), rel=1e-13)
+    assert report.smallest == pytest.approx(min(one.smallest for one in each), rel=1e-8)
+
+
+def test_one_bad_matrix_of_many_is_found() -> None:
+    stack = np.tile(np.eye(16, dtype=np.float32), (5000, 1, 1))  # more than are looked at together
+    stack[4321, 3, 2] = 0.25
+    report = gpuinit.orthogonality(stack, batch_axes=0)
+    assert report.defect == 0.25
+    assert report.smallest < 0.9 < 1.1 < report.largest
+
+
+@pytest.mark.parametrize("shape", [(40, 70_000), (2**15, 300), (20_000, 12, 12)])
+def test_memory_does_not_grow_with_the_matrix(shape: tuple[int, ...]) -> None:
+    """Less than 5 times 8 MB; in double precision wide, tall and stacked matrices of this size take up to 79 MB, and normal
+    ones are those whose small singular values cost most."""
+    matrix = gpuinit.RandomNormal(seed=1)(shape)
+    axes = 0 if len(shape) > 2 else None
+    gpuinit.orthogonality(np.zeros((2,) * len(shape)), batch_axes=axes)
+    tracemalloc.start()
+    gpuinit.orthogonality(matrix, batch_axes=axes)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 40e6
