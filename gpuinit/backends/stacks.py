@@ -54,7 +54,7 @@ def write_haar(
         normals: normals(dtype, key, work) draws the normal matrices, `work` being about how many operations they will
             take.
 
-    Besides `out`, the work takes memory for one matrix and a panel of at most 256 of its columns (without batch axes and
+    Besides `out`, the work takes memory for one matrix and a panel of at most 512 of its columns (without batch axes and
     with a contiguous `out` of a computed dtype that is not wide: the panel alone); small matrices of a stack a few MiB
     a thread.
     """
