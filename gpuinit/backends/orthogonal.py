@@ -19,11 +19,13 @@ import numpy as np
 
 from gpuinit import dtypes
 
-__all__ = ["PANEL", "orthogonalize"]
+__all__ = ["NARROW_PANEL", "PANEL", "orthogonalize"]
 
 Array = np.ndarray[Any, Any]
 PANEL = 512
 """Columns that are applied at once: of 128, 256 and 512 the fastest at 1024 and 4096 columns on two cores of an AMD EPYC."""
+NARROW_PANEL = 256
+"""The same of matrices of fewer than two panels, so that the workspace is no more than two of them."""
 _TEMPORARY = 2**20
 _RUN = 64
 
@@ -47,13 +49,14 @@ def orthogonalize(normal: Array, gain: float, bound: float, method: str) -> Arra
     return made
 
 
-def _reflect(matrix: Array, gain: float, panel: int = PANEL) -> Array:
+def _reflect(matrix: Array, gain: float, panel: int | None = None) -> Array:
     """The product of the reflectors by panels of columns, from the last to the first, in place (Joffrain et al., 2006).
 
     A panel's product is I - V T V*, T^-1 = triu(V*V, 1) + D, D = diag(V*V) / 2 = |x_j| (|x_j| + |x_jj|) from accurate
     lengths: the diagonal of the rounded V*V would cost ten times the error. V's columns make room for Q's.
     """
     columns = matrix.shape[1]
+    panel = panel or (PANEL if columns >= 2 * PANEL else NARROW_PANEL)
     diagonal = np.diagonal(matrix).copy()
     lengths, signs = _lengths(matrix), _signs(diagonal)
     for first in reversed(range(0, columns, panel)):
