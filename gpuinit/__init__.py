@@ -37,6 +37,7 @@ from gpuinit.initializers import (
 )
 from gpuinit.key import Key, SeedGenerator
 from gpuinit.measure import OrthogonalityReport, orthogonality
+from gpuinit.table import Shard, Table
 from gpuinit.tracing.errors import QuantileError
 from gpuinit.version import __version__
 
@@ -64,7 +65,9 @@ __all__ = [
     "RandomNormal",
     "RandomUniform",
     "SeedGenerator",
+    "Shard",
     "Sparse",
+    "Table",
     "TruncatedNormal",
     "VarianceScaling",
     "Zeros",

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import gpuinit
 from gpuinit import dtypes, registry
 from gpuinit.initializers import Initializer
 from gpuinit.key import CONTRACT, Key, SeedGenerator, check_contract
 from gpuinit.region import checked_shape
+from gpuinit.version import __version__
 
 __all__ = ["Recipe"]
 
@@ -34,12 +34,12 @@ class Recipe:
     key: Key | None
     shape: tuple[int, ...]
     dtype: str
-    version: str = gpuinit.__version__
+    version: str = __version__
     contract: int = CONTRACT
 
     @classmethod
-    def of(cls, initializer: Initializer, shape: Any, dtype: Any = None) -> Recipe:
-        """The recipe of `initializer(shape, dtype)`.
+    def of(cls, initializer: Initializer, shape: Any, dtype: Any = None, key: Key | None = None) -> Recipe:
+        """The recipe of `initializer(shape, dtype)`, drawn from `key` if that is given.
 
         Raises:
             ValueError: its seed is a SeedGenerator, whose draws no single key describes; or it draws, and is of a class that
@@ -47,7 +47,7 @@ class Recipe:
             TypeError: it overrides `__call__` alone, so that nobody knows what it draws from.
         """
         logical, kind = checked_shape(shape), dtypes.canonical(dtype)
-        key = _key(initializer, initializer.law(logical, kind))
+        key = _key(initializer, initializer.law(logical, kind), key)
         config = dict(registry.serialize(initializer))
         config["config"] = {name: value for name, value in config["config"].items() if name != "seed"}
         recipe = cls(config, key, logical, kind.name)
@@ -120,10 +120,12 @@ def _decoded(value: Any) -> Any:
     return [_decoded(item) for item in value] if isinstance(value, list) else value
 
 
-def _key(initializer: Initializer, law: Any) -> Key | None:
+def _key(initializer: Initializer, law: Any, key: Key | None) -> Key | None:
     """The key that a call draws from, None if its law draws nothing."""
     if not getattr(law, "random", True):
         return None
+    if key is not None:
+        return key
     source = initializer.key_source()
     if isinstance(source, SeedGenerator):
         raise ValueError("seed is a SeedGenerator, which draws a new key at every call; a recipe needs an integer or a Key")

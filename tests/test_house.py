@@ -43,8 +43,9 @@ LAYERS = {
     "backends.cuda.driver backends.cuda.draw backends.cuda.sparse backends.cuda.orthogonal "
     "backends.cuda.structures backends.cuda.backend backends.cuda.devices backends.cuda backends.* backends",
     "initializers": "arguments fans measure initializers.seeds initializers.base initializers.* gallery registry initializers",
+    "tables": "growth indexing virtual recipe table",
     "package": "__init__",
-    "files": "hashing recipe verification tables.* tables",
+    "files": "hashing verification tables.* tables",
     "command line": "cli.* cli __main__",
 }
 """From the bottom up, each with its modules from the bottom up; a module stands where a pattern first fits it."""

@@ -36,6 +36,9 @@ class Backend(Protocol):
     def checked_rows(self, rows: Any, length: int) -> Any:
         """Row ids as `fill` takes them in a region, each in 0 .. length - 1; TypeError, ValueError or IndexError otherwise."""
 
+    def moved_rows(self, rows: Any, by: int) -> Any:
+        """Checked row ids with `by` added to each."""
+
     def to_host(self, array: Any, out: np.ndarray[Any, Any]) -> None:
         """Copy an array that `empty` made into a C-contiguous NumPy array of its shape and dtype."""
 
@@ -49,9 +52,15 @@ def default_device() -> str:
     return select(None).device
 
 
-def select(device: str | None) -> Backend:
-    """The backend of a device: None (the default), "cpu", "cuda" (CuPy's current one) or "cuda:N"."""
+def select(device: str | None, near: Any = None) -> Backend:
+    """The backend of a device: None, "cpu", "cuda" (CuPy's current one) or "cuda:N".
+
+    None means the GPU that the array `near` lies on, if it lies on one, else the default.
+    """
     name = "device"
+    if device is None and is_on_gpu(near):
+        near_it: Backend = _holder(near)
+        return near_it
     if device is None:
         name, device = "GPUINIT_DEVICE", os.environ.get("GPUINIT_DEVICE") or None
     if device == "cpu":
@@ -108,16 +117,21 @@ def _owner_on_gpu(out: Any) -> tuple[Backend, Any]:
         raise TypeError(
             "out is a JAX array, which is immutable: make a new one, jax.dlpack.from_dlpack(initializer(shape, dtype))"
         )
-    found = probe.status()
-    if not found.usable:
-        raise DeviceError(f"out lies on a GPU that gpuinit cannot use: {found.problem} {found.remedy}".rstrip())
-    from gpuinit.backends.cuda import devices
-
-    backend = devices.owner(out)
+    backend = _holder(out, "out")
     target = backend.target(out)
     if not target.c_contiguous:
         _check_overlap(target.shape, target.strides, target.dtype.itemsize)
     return backend, target
+
+
+def _holder(array: Any, name: str = "rows") -> Any:
+    """The backend of the GPU that an array lies on."""
+    found = probe.status()
+    if not found.usable:
+        raise DeviceError(f"{name} lies on a GPU that gpuinit cannot use: {found.problem} {found.remedy}".rstrip())
+    from gpuinit.backends.cuda import devices
+
+    return devices.owner(array)
 
 
 def _check_overlap(shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int) -> None:

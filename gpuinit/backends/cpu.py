@@ -58,6 +58,10 @@ class CPU:
             )
         return checked_rows(rows, length)
 
+    def moved_rows(self, rows: np.ndarray[Any, Any], by: int) -> np.ndarray[Any, Any]:
+        """Row ids with `by` added to each."""
+        return rows + np.int64(by)
+
     def to_host(self, array: np.ndarray[Any, Any], out: np.ndarray[Any, Any]) -> None:
         """Copy an array into another of its shape and dtype."""
         out[...] = array

@@ -13,7 +13,7 @@ from gpuinit.key import Key, SeedGenerator, random_seed
 from gpuinit.region import Region, checked_shape
 from gpuinit.structures import Structure
 
-__all__ = ["Initializer", "RandomInitializer"]
+__all__ = ["Initializer", "RandomInitializer", "check_parts"]
 
 
 class Initializer:
@@ -106,8 +106,7 @@ class Initializer:
             TypeError, ValueError, IndexError: as in a call, or `out` is read-only, overlaps itself or has another
             shape; then nothing has been written.
         """
-        if _overrides_call_alone(type(self)):
-            raise _needs_the_hook(type(self))
+        check_parts(self)
         backend, target = backends.owner(out)
         if shape is None and (block is not None or rows is not None):
             raise ValueError("fill: shape= is required with block= or rows=; it is the logical tensor's, not out's")
@@ -175,6 +174,12 @@ class Initializer:
         """The Key or SeedGenerator that calls draw from: the attribute `seed` of a user's class, else a seed of this instance."""
         seed = getattr(self, "seed", None)
         return key_source(own_seed(self) if seed is None else seed)
+
+
+def check_parts(initializer: Initializer) -> None:
+    """Refuse (TypeError) an initializer that overrides `__call__` alone: nobody knows what parts of its tensor are."""
+    if _overrides_call_alone(type(initializer)):
+        raise _needs_the_hook(type(initializer))
 
 
 def _overrides_call_alone(kind: type[Initializer]) -> bool:

@@ -100,6 +100,12 @@ class CUDA:
         allowed = f"ids run from 0 to {length - 1}, none from the end" if length else "it has no row ids"
         raise IndexError(f"rows[{place}]={wrong} is not a row of a tensor with {length} rows; {allowed}")
 
+    def moved_rows(self, rows: Any, by: int) -> np.ndarray[Any, Any]:
+        """Checked row ids with `by` added to each, by way of the host."""
+        with self._driver.on(self.number):
+            moved: np.ndarray[Any, Any] = structures.on_host(self._driver, rows) + np.int64(by)
+            return moved
+
     def element_hash(self, array: Any, start: int) -> int:
         """The hash of `gpuinit.hashing.element_hash`, computed where the array lies."""
         with self._driver.on(self.number):

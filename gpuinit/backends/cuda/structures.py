@@ -26,7 +26,7 @@ from gpuinit.region import Region
 from gpuinit.stack import Stack
 from gpuinit.structures import Constant, Diagonal, Fourier, Haar, Sparse, Structure, Tap
 
-__all__ = ["copied", "write"]
+__all__ = ["copied", "on_host", "write"]
 
 _ONCE = 2**63
 """The period of a diagonal that has none: no row is that far from another."""
@@ -204,8 +204,11 @@ def _made_by_the_cpu(
 
 def _with_host_rows(driver: Driver, region: Region) -> Region:
     """The region with its row ids in the host's memory."""
-    ids = region.rows
+    return region if region.rows is None else replace(region, rows=on_host(driver, region.rows))
+
+
+def on_host(driver: Driver, ids: Any) -> Any:
+    """Checked row ids as NumPy's int64."""
     if not isinstance(ids, DeviceArray):
-        return region
-    found = driver.download(ids.address, ids.size * ids.dtype.itemsize, ids).view(ids.dtype).astype(np.int64)
-    return replace(region, rows=found)
+        return ids
+    return driver.download(ids.address, ids.size * ids.dtype.itemsize, ids).view(ids.dtype).astype(np.int64)
