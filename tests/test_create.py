@@ -29,7 +29,7 @@ from gpuinit import Key, dtypes
 from gpuinit.cli import main
 from gpuinit.hashing import element_hash
 from gpuinit.recipe import Recipe
-from gpuinit.tables import files, plan_tensor, writer
+from gpuinit.tables import contents, files, parts, pipeline, plan_tensor, writer
 
 DLRM = Path(__file__).parent.parent / "examples" / "dlrm_dcnv2_criteo.csv"
 COMMAND = [sys.executable, "-m", "gpuinit", "create"]
@@ -63,8 +63,8 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     def poisoned(nbytes: int) -> np.ndarray:
         return np.full(max(nbytes, 1), 0xCA, np.uint8)
 
-    monkeypatch.setattr(writer, "CHUNK_BYTES", 4096)
-    monkeypatch.setattr(writer, "_buffer", poisoned)
+    monkeypatch.setattr(pipeline, "CHUNK_BYTES", 4096)
+    monkeypatch.setattr(pipeline, "buffer", poisoned)
 
 
 # the files
@@ -220,9 +220,12 @@ def test_dlrms_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
 @pytest.mark.parametrize("shape", [(), (0,), (7,), (5, 12), (3, 1, 4), (3, 4, 5), (2, 0, 3), (1, 1)], ids=str)
 def test_blocks_follow_each_other_and_are_all(shape: tuple[int, ...], most: int) -> None:
     index = np.arange(math.prod(shape)).reshape(shape)
-    parts = [index[block].reshape(-1) for block in writer.blocks(shape, most)]
-    assert all(part.size <= most for part in parts)
-    assert np.array_equal(np.concatenate(parts) if parts else [], index.reshape(-1))
+    blocks = list(contents.blocks(shape, contents.grid(shape, most)))
+    pieces = [index[block.slices].reshape(-1) for block in blocks]
+    starts = [block.start for block in blocks]
+    assert starts == [int(piece[0]) for piece in pieces]
+    assert all(piece.size <= most for piece in pieces)
+    assert np.array_equal(np.concatenate(pieces) if pieces else [], index.reshape(-1))
 
 
 # the summary
@@ -566,7 +569,7 @@ def test_what_is_no_regular_file_is_left_alone(
     else:
         os.mkfifo(place)
     if late:
-        monkeypatch.setattr(writer, "check_free", lambda paths, force: None)
+        monkeypatch.setattr(writer, "check_free", lambda paths, force, folders: None)
     said = refused(capsys, 2, ("--shape", 3, "--out", tmp_path / "z.npy"))
     assert "is no regular file" in said or kind == "folder"
     assert "out: " in said and sorted(os.listdir(tmp_path)) == ["p.txt", place.name] and precious.read_text() == "precious"
@@ -599,7 +602,7 @@ def test_only_empty_folders_of_its_own_are_removed_again(tmp_path: Path, monkeyp
     def stopping(*arguments: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(writer, "_made", stopping)
+    monkeypatch.setattr(pipeline, "made", stopping)
     (tmp_path / "old").mkdir()
     for out in ("old/w.npy", "old/new/newer/w.npy", "new/../newer/w.npy"):
         assert create("--shape", 3, "--out", tmp_path / out) == 130
@@ -640,11 +643,14 @@ def test_a_disk_that_fills_up_in_the_middle(
         arguments = ("--shape", "1000,500", "--out", disk / "w.npy")
         assert "bytes are free" in refused(capsys, 1, arguments)
         monkeypatch.setattr(writer, "check_space", lambda sizes: None)  # as if another process filled it meanwhile
-        monkeypatch.setattr(writer, "CHUNK_BYTES", 1 << 16)
+        monkeypatch.setattr(pipeline, "CHUNK_BYTES", 1 << 16)
         said = refused(capsys, 1, arguments)
-        assert "w.npy' needs 2,000,128 bytes: the disk is full" in said and "the unfinished file was removed" in said
-        assert os.listdir(disk) == []
-        assert create("--shape", "1000,100", "--out", disk / "w.npy", "--quiet") == 0
+        assert "w.npy' needs 2,000,128 bytes: the disk is full" in said and "--resume goes on" in said
+        assert sorted(os.listdir(disk)) == ["w.json.part", "w.npy.journal", "w.npy.part"]
+        assert "--force (force=True) starts over" in refused(capsys, 2, arguments)
+        subprocess.run(["mount", "-o", "remount,size=4m", disk], check=True)
+        assert create(*arguments, "--resume", "--quiet") == 0 and sorted(os.listdir(disk)) == ["w.json", "w.npy"]
+        assert loaded(disk / "w.npy")[0] == gpuinit.RandomUniform(seed=0)((1000, 500)).tobytes()
 
 
 def test_a_file_larger_than_the_limit(tmp_path: Path) -> None:
@@ -663,15 +669,15 @@ def test_an_error_while_writing_or_making_leaves_nothing(
 ) -> None:
     """The first table stays, the second is removed, the third never begun."""
     listed = tables(tmp_path, "feature,rows,dim\na,100,100\nb,100,100\nc,100,100\n")
-    real, calls = writer.write_all, []
+    real, calls = contents.write_at, []
 
-    def failing(file: Any, array: np.ndarray) -> int:
+    def failing(file: Any, array: np.ndarray, offset: int) -> None:
         calls.append(array.nbytes)
         if len(calls) == 18:
             raise OSError(errno.EIO, "Input/output error")
-        return real(file, array)
+        real(file, array, offset)
 
-    monkeypatch.setattr(writer, "write_all", failing)
+    monkeypatch.setattr(contents, "write_at", failing)
     assert create("--tables", listed, "--out", tmp_path / "out") == 1
     assert os.listdir(tmp_path / "out") == ["a.safetensors"]
 
@@ -737,8 +743,8 @@ def test_interrupted_as_the_old_files_step_aside(tmp_path: Path, monkeypatch: py
 
             patch.setattr(os, "rename", partial(counted, real=os.rename))
             patch.setattr(os, "replace", partial(counted, real=os.replace))
-            with files.replacing(*paths) as opened:
-                for file in opened:
+            with parts.replacing(*paths) as opened:
+                for file in opened.places:
                     file.write(b"new")
         assert sorted(os.listdir(tmp_path)) == ["a", "b", "c"]
         assert {path.read_text() for path in paths} == {"new" if done in (0, 6) else "old"}
@@ -749,7 +755,7 @@ def test_a_second_signal_does_not_stop_the_cleaning_up(tmp_path: Path) -> None:
     code = f"""
 import os, pathlib, signal, sys
 from gpuinit.cli import main
-from gpuinit.tables import files, writer
+from gpuinit.tables import pipeline
 def stopping(*arguments):
     os.kill(os.getpid(), signal.SIGINT)
 def removing(path, missing_ok=False, real=pathlib.Path.unlink):
@@ -757,7 +763,7 @@ def removing(path, missing_ok=False, real=pathlib.Path.unlink):
         os.kill(os.getpid(), number)
     real(path, missing_ok=missing_ok)
 signal.signal(signal.SIGINT, signal.default_int_handler)
-writer._made = stopping
+pipeline.made = stopping
 pathlib.Path.unlink = removing
 sys.exit(main(["create", "--shape", "9,9", "--out", {str(tmp_path / "w.npy")!r}]))
 """

@@ -58,11 +58,12 @@ ALLOWED = {
     "ml_dtypes": "dtypes",
     "scipy": "backends.orthogonal initializers.stft",
     "rich": "cli.*",
+    "zarr": "tables.zarr",
     "numpy": "*",
 }
 """Every package outside the standard library, and the modules that may import it."""
 
-LAZY = ("numba", "llvmlite", "cupy", "cuda", "scipy", "rich")
+LAZY = ("numba", "llvmlite", "cupy", "cuda", "scipy", "rich", "zarr")
 """What `import gpuinit` must not load; outside the compiled kernels, imported inside functions."""
 
 FRAMEWORKS = ("torch", "jax", "keras", "tensorflow")

@@ -31,11 +31,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             from gpuinit.cli.parser import run  # here, so that a signal during these imports is met too
 
             return run(argv)
-    except KeyboardInterrupt:
-        return _fail("interrupted", 128 + signal.SIGINT)
+    except KeyboardInterrupt as stopped:
+        return _fail(_with_notes("interrupted", stopped), 128 + signal.SIGINT)
     except _Stopped as stopped:
         how = "interrupted" if stopped.number == signal.SIGINT else f"stopped by {signal.Signals(stopped.number).name}"
-        return _fail(how, 128 + stopped.number)
+        return _fail(_with_notes(how, stopped), 128 + stopped.number)
     except BrokenPipeError:  # the reader of the output left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
@@ -73,6 +73,11 @@ def _signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _with_notes(message: str, error: BaseException) -> str:
+    """The message, and what was noted on the way, as where an unfinished file is kept."""
+    return "; ".join((message, *getattr(error, "__notes__", ())))
 
 
 def _fail(message: str, status: int) -> int:

@@ -24,6 +24,7 @@ examples:
   gpuinit create --tables tables.toml --out tables/ --format npy --seed 7
   gpuinit create --tables tables.csv --out tables/ --init truncated_normal --arg stddev=0.02 --dtype bfloat16
   gpuinit create --shape 1000000,128 --init he_normal --out w.npy
+  gpuinit create --tables tables.csv --out tables/ --resume
 
 tables.csv has the header feature,rows,dim and a line a table. tables.toml has a section a table:
   init = "random_uniform"          # defaults, if wanted: init, args, dtype, seed
@@ -71,6 +72,9 @@ def add(commands: Any) -> None:
         "--device", metavar="NAME", type=values.text, help="cpu, cuda or cuda:N (default: GPUINIT_DEVICE, else cpu)"
     )
     parser.add_argument("--force", action="store_true", help="replace files that exist")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on where an earlier run was stopped; files that it finished stay as they are"
+    )
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
     shown.add_argument("--json", action="store_true", help="the summary as JSON")
@@ -81,7 +85,7 @@ def run(options: argparse.Namespace) -> None:
     """Plan, check and write; errors are exceptions whose messages are fit for the user."""
     jobs = _plan(options)
     with progress(jobs, options.quiet) as advance:
-        written = write(jobs, force=options.force, progress=advance)
+        written = write(jobs, force=options.force, resume=options.resume, progress=advance)
     if not options.quiet:
         report(written, options.out, options.json)
 

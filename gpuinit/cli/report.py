@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from gpuinit.hashing import Digest
 from gpuinit.tables import Job, Written
 from gpuinit.tables.writer import Progress
 
@@ -91,20 +92,18 @@ def _table(written: Sequence[Written], digits: int) -> Any:
         table.add_column(heading, justify="right", no_wrap=True)
     for item in written:
         job, digest = item.job, item.digest
-        numbers = (digest.mean, digest.std, digest.min, digest.max) if digest.count else (math.nan,) * 4
+        known = digest is not None and digest.count
+        numbers = (digest.mean, digest.std, digest.min, digest.max) if digest and known else (math.nan,) * 4
         statistics = ["-" if value != value else f"{value:.{digits}g}" for value in numbers]
         shape = "x".join(map(str, job.shape)) or "()"
-        table.add_row(Text(job.name), shape, job.dtype.name, f"{_rate(item):.2f}", *statistics, f"{digest.hash:016x}")
+        rate, hash = (f"{_rate(item):.2f}", f"{digest.hash:016x}") if digest else ("-", "there already")
+        table.add_row(Text(job.name), shape, job.dtype.name, rate, *statistics, hash)
     return table
 
 
 def _facts(item: Written) -> dict[str, Any]:
     digest = item.digest
-    mean = digest.mean
-    numbers = {
-        "mean": [_finite(mean.real), _finite(mean.imag)] if isinstance(mean, complex) else _finite(mean),
-        **{name: _finite(getattr(digest, name)) for name in ("std", "min", "max")},
-    }
+    numbers = dict.fromkeys(("mean", "std", "min", "max")) if digest is None else _numbers(digest)
     return {
         "table": item.job.name,
         "file": str(item.job.path),
@@ -112,8 +111,17 @@ def _facts(item: Written) -> dict[str, Any]:
         "dtype": item.job.dtype.name,
         "bytes": item.nbytes,
         "seconds": item.seconds,
+        "resumed": item.resumed,
         **numbers,
-        "hash": f"{digest.hash:016x}",
+        "hash": f"{digest.hash:016x}" if digest else None,
+    }
+
+
+def _numbers(digest: Digest) -> dict[str, Any]:
+    mean = digest.mean
+    return {
+        "mean": [_finite(mean.real), _finite(mean.imag)] if isinstance(mean, complex) else _finite(mean),
+        **{name: _finite(getattr(digest, name)) for name in ("std", "min", "max")},
     }
 
 
@@ -123,7 +131,7 @@ def _finite(value: float) -> float | None:
 
 
 def _rate(item: Written) -> float:
-    return item.nbytes / item.seconds / 1e9 if item.seconds else 0.0
+    return (item.nbytes - item.resumed) / item.seconds / 1e9 if item.seconds else 0.0
 
 
 def _size(nbytes: int) -> str:

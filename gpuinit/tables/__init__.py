@@ -1,6 +1,7 @@
 """Embedding tables as files: what a list of tables says, and writing each with constant memory."""
 
 from gpuinit.tables.formats import FORMATS, Format
+from gpuinit.tables.journal import JournalError
 from gpuinit.tables.plan import Job, plan_tables, plan_tensor
 from gpuinit.tables.spec import SpecError, TableSpec, read_specs
 from gpuinit.tables.writer import DiskSpaceError, Written, write
@@ -10,6 +11,7 @@ __all__ = [
     "DiskSpaceError",
     "Format",
     "Job",
+    "JournalError",
     "SpecError",
     "TableSpec",
     "Written",

@@ -1,18 +1,17 @@
-"""Files that appear complete or not at all, and the checks that refuse a job before anything is made."""
+"""The folders of outputs, and the checks that refuse a job before anything is made."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Iterator, Sequence
-from io import FileIO
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
-__all__ = ["DiskSpaceError", "check_free", "check_space", "folders", "replacing"]
+from gpuinit.tables.parts import aside, not_regular, part
+
+__all__ = ["DiskSpaceError", "check_free", "check_space", "folders"]
 
 
 class DiskSpaceError(OSError):
@@ -54,117 +53,38 @@ def _make(folder: Path, made: list[Path]) -> None:
         raise type(error)(f"out: the folder {str(folder)!r} cannot be made: {error.strerror}") from error
 
 
-@contextlib.contextmanager
-def replacing(*paths: Path) -> Iterator[list[FileIO]]:
-    """Open files that appear as `paths`, flushed to the disk, when the block ends without an error: all or none.
+def check_free(paths: Iterable[Path], force: bool, folders: Collection[Path] = ()) -> None:
+    """Refuse, before anything is made, outputs that exist (unless forced) or whose place cannot hold what is to stand there.
 
-    Until then each stands beside its path as `NAME.part`, locked; an error, an interrupt included, removes them and
-    leaves what was there before. What a killed process left behind is overwritten; killed between the renames of several
-    files it leaves no old one beside a new one.
-
-    Raises:
-        BlockingIOError: another process is writing one of them. FileExistsError: at NAME.part is no regular file.
-    """
-    with contextlib.ExitStack() as stack:
-        files = [stack.enter_context(_unfinished(path)) for path in paths]
-        yield files
-        for file in files:
-            os.fsync(file.fileno())
-        _publish(paths)
-    for folder in {path.parent for path in paths}:
-        _sync(folder)
-
-
-@contextlib.contextmanager
-def _unfinished(path: Path) -> Iterator[FileIO]:
-    """The empty file NAME.part beside `path`, locked; an error removes it."""
-    with _locked(_part(path)) as file:
-        try:
-            file.truncate()
-            yield file
-        except BaseException:
-            _part(path).unlink(missing_ok=True)
-            raise
-
-
-def _publish(paths: Sequence[Path]) -> None:
-    """Give the finished files their names; whatever stops it before the last has its own leaves all as it was.
-
-    A single file replaces the old one at once. Of several the old ones step aside first, the last of them first.
-    """
-    several = paths if len(paths) > 1 else ()
-    _remove_aside(several)  # what a killed process left
-    try:
-        for path in reversed(several):
-            with contextlib.suppress(FileNotFoundError):
-                os.rename(path, _aside(path))
-        for path in paths:
-            os.replace(_part(path), path)
-        _remove_aside(several)
-    except BaseException:
-        if any(os.path.lexists(_part(path)) for path in paths):
-            _take_back(several)
-        else:
-            _remove_aside(several)
-        raise
-
-
-def _take_back(paths: Sequence[Path]) -> None:
-    """Remove the files that have been renamed already, and put the old ones back."""
-    for path in paths:
-        if not os.path.lexists(_part(path)):
-            path.unlink(missing_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            os.rename(_aside(path), path)
-
-
-def _remove_aside(paths: Sequence[Path]) -> None:
-    for path in paths:
-        _aside(path).unlink(missing_ok=True)
-
-
-def _part(path: Path) -> Path:
-    """Where a file stands while it is unfinished."""
-    return path.with_name(path.name + ".part")
-
-
-def _aside(path: Path) -> Path:
-    """Where an old file stands while new ones take the names; `.part` like all that is only there for a while."""
-    return path.with_name(path.name + ".old.part")
-
-
-def _sync(folder: Path) -> None:
-    """Flush a folder's list of names to the disk."""
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
-
-
-def check_free(paths: Iterable[Path], force: bool) -> None:
-    """Refuse, before anything is made, output files that exist (unless forced) or whose place cannot hold a file.
-
-    Nor may something that is no regular file, as a link, stand where an unfinished or an old file is to stand.
+    Nor may something else, as a link, stand where an unfinished or an old one is to stand. Those among `folders` are to be
+    folders; one that is neither empty nor a zarr array is not replaced.
 
     Raises:
         FileExistsError, IsADirectoryError, NotADirectoryError: the message names the path.
     """
     for path in paths:
-        folder = _existing(path.parent)
-        if not folder.is_dir():
-            raise NotADirectoryError(f"out: {str(folder)!r} is a file; a folder is needed there")
-        if os.path.isdir(path):
+        parent = _existing(path.parent)
+        if not parent.is_dir():
+            raise NotADirectoryError(f"out: {str(parent)!r} is a file; a folder is needed there")
+        if path in folders:
+            _check_folder(path)
+        elif os.path.isdir(path):
             raise IsADirectoryError(f"out: {str(path)!r} is a folder; a file is to be written there")
         if not force and os.path.lexists(path):
             raise FileExistsError(f"out: {str(path)!r} exists already; --force (force=True) replaces it")
-        for beside in (_part(path), _aside(path)):
-            if os.path.lexists(beside) and not stat.S_ISREG(os.lstat(beside).st_mode):
-                raise _not_regular(beside)
+        for beside in (part(path), aside(path)):
+            regular = stat.S_ISDIR if path in folders else stat.S_ISREG
+            if os.path.lexists(beside) and not regular(os.lstat(beside).st_mode):
+                raise not_regular(beside)
+            if path in folders:
+                _check_folder(beside)
 
 
-def _not_regular(path: Path) -> FileExistsError:
-    return FileExistsError(f"out: {str(path)!r} is no regular file, and an unfinished one is to stand there; remove it")
+def _check_folder(path: Path) -> None:
+    if os.path.lexists(path) and (path.is_symlink() or not path.is_dir()):
+        raise NotADirectoryError(f"out: {str(path)!r} is a file; a folder is to be written there")
+    if path.is_dir() and any(path.iterdir()) and not (path / "zarr.json").is_file():
+        raise FileExistsError(f"out: {str(path)!r} is a folder that holds no zarr array; it is not replaced")
 
 
 def check_space(sizes: Iterable[tuple[Path, int]]) -> None:
@@ -173,7 +93,7 @@ def check_space(sizes: Iterable[tuple[Path, int]]) -> None:
     folder = Path()
     for path, nbytes in sizes:
         folder = _existing(path.parent)
-        used += nbytes - _size(_part(path))
+        used += nbytes - _size(part(path))
         needed = max(needed, used)
         used -= _size(path)
     free = shutil.disk_usage(folder).free
@@ -181,31 +101,6 @@ def check_space(sizes: Iterable[tuple[Path, int]]) -> None:
         raise DiskSpaceError(
             f"out: {needed:,} bytes are needed on the disk of {str(folder.absolute())!r}, and {free:,} bytes are free"
         )
-
-
-def _locked(path: Path) -> FileIO:
-    """The file, opened for writing and locked against other processes that write it so; closing it unlocks."""
-    while True:
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # which a regular file does not heed
-        try:
-            opened = os.open(path, flags, 0o666)
-        except OSError as error:
-            raise _not_regular(path) if error.errno == errno.ELOOP else error from None
-        file = FileIO(opened, "w")
-        if not stat.S_ISREG(os.fstat(opened).st_mode):
-            file.close()
-            raise _not_regular(path)
-        try:
-            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno == errno.EWOULDBLOCK:
-                file.close()
-                raise BlockingIOError(f"out: {str(path)!r} is being written by another process") from None
-            # else a file system without locks
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(file.fileno()), path.lstat()):
-                return file
-        file.close()  # another process finished or gave up since: this is no longer the file of that name
 
 
 def _existing(folder: Path) -> Path:
@@ -216,7 +111,10 @@ def _existing(folder: Path) -> Path:
 
 
 def _size(path: Path) -> int:
+    """The bytes of a file, or of all files in a folder."""
     try:
+        if path.is_dir():
+            return sum(inside.stat().st_size for inside in path.rglob("*") if inside.is_file())
         return path.stat().st_size
     except OSError:
         return 0

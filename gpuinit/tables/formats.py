@@ -1,19 +1,21 @@
-"""File formats for one tensor: a header, and behind it the elements in C order, written as they are made.
+"""File formats for one tensor, by name: what each holds, where its recipe stands, and how it is begun, gone on with and read.
 
     format        suffix        holds                                      the recipe is
     safetensors   .safetensors  every dtype but complex128                 in its metadata, under "gpuinit"
     npy           .npy          every dtype but bfloat16 and the float8s   in NAME.json beside it
+    zarr          .zarr         every dtype but bfloat16 and the float8s   in its attributes, under "gpuinit"
 
-Elements are little-endian. Sources: the format section of github.com/huggingface/safetensors; numpy.lib.format.
+Elements are little-endian. The first two are one file each, written by the published format, as their libraries cannot write
+a piece at a time; a zarr array is a folder, written and read by the zarr library.
 """
 
 from __future__ import annotations
 
-import io
+import contextlib
 import json
-import math
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +23,17 @@ import numpy as np
 
 from gpuinit import dtypes
 from gpuinit.recipe import Recipe
+from gpuinit.tables import headers, zarr
+from gpuinit.tables.contents import Contents, Stream, write_at
+from gpuinit.tables.headers import Header
 
-__all__ = ["FORMATS", "Format", "by_suffix"]
+__all__ = ["FORMATS", "TENSOR_NAME", "Format", "Npy", "Safetensors", "Zarr", "by_suffix"]
 
 TENSOR_NAME = "weight"
-"""What the one tensor of a safetensors file is called."""
+"""What the one tensor of a safetensors file is called unless it gets a name."""
 
-_ALIGNMENT = 64
-
-_SAFETENSORS = {
-    **{"bool": "BOOL", "float16": "F16", "float32": "F32", "float64": "F64", "bfloat16": "BF16"},
-    **{"float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2", "complex64": "C64"},
-    **{f"{kind}int{bits}": f"{code}{bits}" for kind, code in (("", "I"), ("u", "U")) for bits in (8, 16, 32, 64)},
-}
-_NPY = (*(name for name in _SAFETENSORS if name != "bfloat16" and not name.startswith("float8")), "complex128")
+Found = tuple[Contents, Header, Any]
+"""An opened file: its elements, what it says of itself, and its recipe as JSON, None where it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +42,14 @@ class Format:
 
     Attributes:
         name, suffix: "npy" and ".npy". dtypes: the names of the dtypes it can hold.
-        header: from a recipe and the tensor's dimensions, the bytes before the elements.
-        sidecar: whether the recipe stands in a JSON file beside it.
+        sidecar: whether the recipe stands in a JSON file beside it. folder: whether it is a folder of files.
     """
 
     name: str
     suffix: str
     dtypes: tuple[str, ...]
-    header: Callable[[Recipe, tuple[int, ...]], bytes]
     sidecar: bool = False
+    folder: bool = False
 
     def check(self, dtype: np.dtype[Any]) -> None:
         """Refuse (ValueError) a dtype that the format cannot hold, naming a format that can."""
@@ -63,6 +61,103 @@ class Format:
         """The file beside `path` that carries its recipe, if the format needs one."""
         return path.with_name(path.name.removesuffix(self.suffix) + ".json") if self.sidecar else None
 
+    def overhead(self, recipe: Recipe, shape: tuple[int, ...], tensor: str) -> int:
+        """How many bytes it takes beside the elements, of whole blocks."""
+        raise NotImplementedError
+
+    def begin(self, place: Any, recipe: Recipe, shape: tuple[int, ...], tensor: str, most: int) -> Contents:
+        """An empty tensor in the new file (or folder) `place`, in blocks of at most `most` elements."""
+        raise NotImplementedError
+
+    def go_on(self, place: Any, most: int) -> Found:
+        """The tensor in an unfinished file (or folder), to be read and written; DamagedError if it is none."""
+        raise NotImplementedError
+
+    @contextlib.contextmanager
+    def opened(self, path: Path, most: int) -> Iterator[Found]:
+        """The finished file, to be read; OSError if it cannot be, DamagedError among them."""
+        with FileIO(path) as file:
+            contents, header, recipe = self.go_on(file, most)
+            companion = self.companion(path)
+            if companion is not None:
+                recipe = json.loads(companion.read_text()) if companion.exists() else None
+            yield contents, header, recipe
+
+
+class _File(Format):
+    """A format of one file: a header, and behind it the elements."""
+
+    __slots__ = ()
+
+    def header(self, recipe: Recipe, shape: tuple[int, ...], tensor: str) -> bytes:
+        """What stands before the elements."""
+        raise NotImplementedError
+
+    def read_header(self, file: FileIO) -> Header:
+        """What a file says of itself."""
+        raise NotImplementedError
+
+    def overhead(self, recipe: Recipe, shape: tuple[int, ...], tensor: str) -> int:
+        return len(self.header(recipe, shape, tensor))
+
+    def begin(self, place: FileIO, recipe: Recipe, shape: tuple[int, ...], tensor: str, most: int) -> Contents:
+        header = self.header(recipe, shape, tensor)
+        write_at(place, np.frombuffer(header, np.uint8), 0)
+        return Stream(place, len(header), shape, dtypes.canonical(recipe.dtype), most)
+
+    def go_on(self, place: FileIO, most: int) -> Found:
+        header = self.read_header(place)
+        recipe = None if header.recipe is None else json.loads(header.recipe)
+        return Stream(place, header.nbytes, header.shape, header.dtype, most), header, recipe
+
+
+class Safetensors(_File):
+    """One tensor in a safetensors file."""
+
+    __slots__ = ()
+
+    def header(self, recipe: Recipe, shape: tuple[int, ...], tensor: str) -> bytes:
+        text = json.dumps(recipe.to_json(), allow_nan=False)
+        return headers.safetensors_header(text, tensor, shape, dtypes.canonical(recipe.dtype))
+
+    def read_header(self, file: FileIO) -> Header:
+        return headers.read_safetensors(file)
+
+
+class Npy(_File):
+    """An array in NumPy's file format."""
+
+    __slots__ = ()
+
+    def header(self, recipe: Recipe, shape: tuple[int, ...], tensor: str) -> bytes:
+        return headers.npy_header(shape, dtypes.canonical(recipe.dtype))
+
+    def read_header(self, file: FileIO) -> Header:
+        return headers.read_npy(file)
+
+
+class Zarr(Format):
+    """An array in a zarr v3 folder."""
+
+    __slots__ = ()
+
+    def check(self, dtype: np.dtype[Any]) -> None:
+        super().check(dtype)
+        zarr.library()
+
+    def overhead(self, recipe: Recipe, shape: tuple[int, ...], tensor: str) -> int:
+        return 1 << 16
+
+    def begin(self, place: Path, recipe: Recipe, shape: tuple[int, ...], tensor: str, most: int) -> Contents:
+        return zarr.create(place, recipe.to_json(), shape, dtypes.canonical(recipe.dtype), most)
+
+    def go_on(self, place: Path, most: int) -> Found:
+        return zarr.open_array(place, write=True)
+
+    @contextlib.contextmanager
+    def opened(self, path: Path, most: int) -> Iterator[Found]:
+        yield zarr.open_array(path)
+
 
 def by_suffix(path: Path) -> Format:
     """The format that a file name asks for by its suffix (ValueError if none does)."""
@@ -72,27 +167,12 @@ def by_suffix(path: Path) -> Format:
     raise ValueError(f"out={str(path)!r}: the suffix must be {' or '.join(form.suffix for form in FORMATS.values())}")
 
 
-def _safetensors_header(recipe: Recipe, shape: tuple[int, ...]) -> bytes:
-    nbytes = math.prod(shape) * dtypes.canonical(recipe.dtype).itemsize
-    tensor = {"dtype": _SAFETENSORS[recipe.dtype], "shape": list(shape), "data_offsets": [0, nbytes]}
-    metadata = {"gpuinit": json.dumps(recipe.to_json(), allow_nan=False)}
-    text = json.dumps({"__metadata__": metadata, TENSOR_NAME: tensor}, separators=(",", ":")).encode()
-    text += b" " * (-(8 + len(text)) % _ALIGNMENT)
-    return len(text).to_bytes(8, "little") + text
-
-
-def _npy_header(recipe: Recipe, shape: tuple[int, ...]) -> bytes:
-    stream = io.BytesIO()
-    descr = np.lib.format.dtype_to_descr(dtypes.canonical(recipe.dtype))
-    np.lib.format.write_array_header_1_0(stream, {"descr": descr, "fortran_order": False, "shape": shape})
-    return stream.getvalue()
-
-
-FORMATS = {
+FORMATS: dict[str, Format] = {
     form.name: form
     for form in (
-        Format("safetensors", ".safetensors", tuple(_SAFETENSORS), _safetensors_header),
-        Format("npy", ".npy", _NPY, _npy_header, sidecar=True),
+        Safetensors("safetensors", ".safetensors", headers.SAFETENSORS),
+        Npy("npy", ".npy", headers.NPY, sidecar=True),
+        Zarr("zarr", ".zarr", zarr.DTYPES, folder=True),
     )
 }
 """The formats by name, the default one first."""

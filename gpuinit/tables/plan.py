@@ -18,7 +18,7 @@ from gpuinit.key import Key, integer
 from gpuinit.recipe import Recipe
 from gpuinit.region import checked_shape
 from gpuinit.tables.choice import DEFAULT_INIT, Choice, blamed, initializer
-from gpuinit.tables.formats import FORMATS, Format, by_suffix
+from gpuinit.tables.formats import FORMATS, TENSOR_NAME, Format, by_suffix
 from gpuinit.tables.spec import Specs, TableSpec
 
 __all__ = ["Job", "plan_tables", "plan_tensor"]
@@ -26,7 +26,10 @@ __all__ = ["Job", "plan_tables", "plan_tensor"]
 
 @dataclass(frozen=True)
 class Job:
-    """One file to write: the tensor `initializer(logical, dtype)`, whose dimensions are `shape`, made on `device`."""
+    """One file to write: the tensor `initializer(logical, dtype)`, whose dimensions are `shape`, made on `device`.
+
+    `tensor`: what a file that names its tensors calls it.
+    """
 
     name: str
     path: Path
@@ -35,6 +38,7 @@ class Job:
     logical: tuple[int, ...]
     dtype: np.dtype[Any]
     device: str
+    tensor: str = TENSOR_NAME
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -51,10 +55,10 @@ class Job:
         """What the file carries to say how it was made."""
         return Recipe.of(self.initializer, self.logical, self.dtype)
 
-    @cached_property
-    def header(self) -> bytes:
-        """What stands in the file before the elements."""
-        return self.format.header(self.recipe, self.shape)
+    @property
+    def overhead(self) -> int:
+        """How many bytes the file takes beside the elements."""
+        return self.format.overhead(self.recipe, self.shape, self.tensor)
 
     @property
     def companion(self) -> Path | None:

@@ -1,53 +1,55 @@
-"""Writing tables with constant memory: each chunk is made while the one before it is written."""
+"""Writing tables with constant memory, so that what is stopped can be gone on with."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
-import math
-import mmap
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Sequence
 from dataclasses import dataclass
-from io import FileIO
-from itertools import product
 from typing import Any
 
 import numpy as np
 
-from gpuinit import backends
 from gpuinit.hashing import Digest
-from gpuinit.tables.files import DiskSpaceError, check_free, check_space, folders, replacing
+from gpuinit.tables.contents import Contents, write_at
+from gpuinit.tables.files import DiskSpaceError, check_free, check_space, folders
+from gpuinit.tables.journal import Journal, Standing
+from gpuinit.tables.parts import Parts, part, replacing
+from gpuinit.tables.pipeline import Pipeline, Progress, most
 from gpuinit.tables.plan import Job
+from gpuinit.tables.resume import check_unfinished, is_finished, is_unfinished, journal_of, verified
 
-__all__ = ["DiskSpaceError", "Progress", "Written", "blocks", "write", "write_all"]
+__all__ = ["DiskSpaceError", "Progress", "Written", "write"]
 
-CHUNK_BYTES = 32 << 20
+KEPT_FROM = 64 << 20
+"""Bytes from which on an interrupted file is kept; less is made again sooner than it is looked for."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-Progress = Callable[[Job, int], None]
-"""Called with a job and how many more of its bytes have been written."""
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A file that was written: its elements' bytes, the seconds it took (flushing included) and their digest."""
+    """A file that was written: its elements' bytes, the seconds it took (flushing included) and their digest.
+
+    `resumed`: the bytes that stood already. A file that was complete before has no digest.
+    """
 
     job: Job
     nbytes: int
     seconds: float
-    digest: Digest
+    digest: Digest | None
+    resumed: int = 0
 
 
-def write(jobs: Sequence[Job], *, force: bool = False, progress: Progress | None = None) -> list[Written]:
+def write(jobs: Sequence[Job], *, force: bool = False, resume: bool = False, progress: Progress | None = None) -> list[Written]:
     """Write the jobs' files, one after the other.
 
     Args:
         jobs: from `plan_tables` or `plan_tensor`. force: replace files that exist.
-        progress: called as bytes are written.
+        resume: leave files that are complete, and go on with those that an earlier run of the same jobs left unfinished, after
+            reading them again: what stands must have the hash that their journal says.
+        progress: called as bytes are written, or found to stand.
 
     Returns:
         What was written, in order. It takes the memory of two chunks of 32 MiB, however large the tables; an orthogonal
@@ -55,113 +57,97 @@ def write(jobs: Sequence[Job], *, force: bool = False, progress: Progress | None
 
     Raises:
         FileExistsError, IsADirectoryError, NotADirectoryError: an output's place is taken; nothing has been written.
+        JournalError: an unfinished file is not what its journal says, or not of this job; it is left as it is.
         DiskSpaceError: not enough room for all of them (nothing has been written), or the disk filled up in the middle.
-        OSError: it cannot be written. Files finished before stay; the unfinished one is removed, as by an interrupt, and
-            so are folders made for them that are empty then.
+        BlockingIOError: another process is writing one of them. OSError: it cannot be written. Files finished before stay.
+
+    What a stop leaves: of a file of which 64 MiB or more are written, or that filled the disk, NAME.part and NAME.journal, which
+    `resume` goes on with, bit for bit as if it had not been stopped; of any other nothing, nor folders made for it.
     """
-    files = [path for job in jobs for path in job.files]
-    check_free(files, force)
-    check_space((job.path, job.nbytes + len(job.header)) for job in jobs)
-    size = min(CHUNK_BYTES, max((job.nbytes for job in jobs), default=0))
-    buffers = [_buffer(size), _buffer(size)]
-    with folders(files), ThreadPoolExecutor(1, thread_name_prefix="gpuinit-writer") as pool:
-        return [_write(job, pool, buffers, progress or _silent) for job in jobs]
+    finished = [resume and not is_unfinished(job) and is_finished(job) for job in jobs]
+    missing = [job for job, done in zip(jobs, finished, strict=True) if not done]
+    check_free([path for job in missing for path in job.files], force, [job.path for job in missing if job.format.folder])
+    for job in missing if not (force or resume) else ():
+        check_unfinished(job)
+    check_space((job.path, job.nbytes + job.overhead) for job in missing)
+    with folders(path for job in missing for path in job.files):
+        return [
+            _finished(job) if done else _write(job, resume, progress or _silent) for job, done in zip(jobs, finished, strict=True)
+        ]
 
 
-def _write(job: Job, pool: ThreadPoolExecutor, buffers: list[Array], progress: Progress) -> Written:
+def _finished(job: Job) -> Written:
+    journal_of(job).remove()  # what a process left that was killed between its last two steps
+    return Written(job, job.nbytes, 0.0, None, job.nbytes)
+
+
+def _write(job: Job, resume: bool, progress: Progress) -> Written:
     began = time.perf_counter()
+    go_on = resume and is_unfinished(job)
+    journal = journal_of(job)
     try:
-        with replacing(*job.files) as (file, *beside):
-            for companion in beside:
-                text = json.dumps(job.recipe.to_json(), indent=1, allow_nan=False) + "\n"
-                write_all(companion, np.frombuffer(text.encode(), np.uint8))
-            write_all(file, np.frombuffer(job.header, np.uint8))
-            digest = _stream(job, file, pool, buffers, progress)
+        with replacing(*job.files, folder=job.format.folder, go_on=go_on) as parts:
+            if not go_on:
+                journal.remove()
+            digest, resumed = _contents(job, parts, journal, go_on, progress)
+        journal.remove()
     except OSError as error:
-        if error.errno is None:  # its message is for the user already
-            raise
-        if error.errno not in _FULL:
-            raise type(error)(f"out: {str(job.path)!r} cannot be written: {error.strerror}") from error
-        size = job.nbytes + len(job.header)
-        problem = "the file is larger than allowed here" if error.errno == errno.EFBIG else "the disk is full"
-        problem = f"{problem} ({error.strerror}); the unfinished file was removed"
-        raise DiskSpaceError(f"out: {str(job.path)!r} needs {size:,} bytes: {problem}") from error
-    return Written(job, job.nbytes, time.perf_counter() - began, digest)
+        raise _explained(job, error) from error
+    return Written(job, job.nbytes, time.perf_counter() - began, digest, resumed * job.dtype.itemsize)
 
 
-def _stream(job: Job, file: FileIO, pool: ThreadPoolExecutor, buffers: list[Array], progress: Progress) -> Digest:
-    """Make the job's chunks and write them behind each other; a buffer is used again once it has been written."""
-    digest = Digest()
-    pending: list[Future[int] | None] = [None] * len(buffers)
-    whole = _whole(job)
-    start = 0
-    try:
-        for number, block in enumerate(blocks(job.shape, CHUNK_BYTES // job.dtype.itemsize)):
-            turn = number % len(buffers)
-            _settle(pending[turn], job, progress)
-            chunk = _made(job, block, buffers[turn], whole)
-            digest.update(chunk, start)
-            start += chunk.size
-            pending[turn] = pool.submit(write_all, file, chunk)
-        for future in pending:
-            _settle(future, job, progress)
-    finally:  # after an error nothing is left that writes to the file
-        wait([future for future in pending if future and not future.cancel()])
-    return digest
-
-
-def _whole(job: Job) -> Array | None:
-    """The job's tensor, if it is one that is made in one piece."""
-    return job.initializer(job.logical, job.dtype, device="cpu") if job.in_one_piece else None
-
-
-def _made(job: Job, block: tuple[slice, ...], buffer: Array, whole: Array | None) -> Array:
-    """A block of the job's tensor: of the whole one if there is it, else made in the first bytes of the buffer."""
-    if whole is not None:
-        part: Array = whole[block]
-        return part
-    counts = tuple(part.stop - part.start for part in block)
-    chunk: Array = buffer[: math.prod(counts) * job.dtype.itemsize].view(job.dtype).reshape(counts)
-    if job.device == "cpu":
-        job.initializer.fill(chunk, shape=job.logical, block=block)
+def _contents(job: Job, parts: Parts, journal: Journal, go_on: bool, progress: Progress) -> tuple[Digest, int]:
+    """Write all of the file, or what of it is missing; its digest, and how many elements stood already."""
+    place, *beside = parts.places
+    parts.keep = go_on  # an unfinished file that is refused, or cannot be read, is left as it is
+    standing, digest = Standing(0, 0), Digest()
+    if go_on:
+        contents, header, recipe = job.format.go_on(place, most(job))
+        standing, digest = verified(job, contents, header, recipe, journal, progress)
     else:
-        made = job.initializer(job.logical, job.dtype, device=job.device, block=block)
-        backends.select(job.device).to_host(made, chunk)
-    return chunk
+        contents = job.format.begin(place, job.recipe, job.shape, job.tensor, most(job))
+    for companion in beside:
+        text = json.dumps(job.recipe.to_json(), indent=1, allow_nan=False) + "\n"
+        write_at(companion, np.frombuffer(text.encode(), np.uint8), 0)
+    pipeline = Pipeline(job, contents, journal, standing, digest, progress)
+    try:
+        pipeline.run()
+        contents.sync()
+    except BaseException as error:
+        parts.keep = _kept(job, contents, journal, pipeline.standing, error)
+        raise
+    return digest, standing.elements
 
 
-def _settle(written: Future[int] | None, job: Job, progress: Progress) -> None:
-    if written is not None:
-        progress(job, written.result())
+def _kept(job: Job, contents: Contents, journal: Journal, standing: Standing, error: BaseException) -> bool:
+    """Bring the journal up to date, if so much is written that another run is to go on with it; says so in the error's notes."""
+    nbytes = standing.elements * job.dtype.itemsize
+    full = isinstance(error, OSError) and error.errno in _FULL
+    if nbytes < KEPT_FROM and not (full and nbytes):
+        journal.remove()
+        return False
+    with contextlib.suppress(OSError):  # then its last entry holds, if there is one
+        contents.cut(standing.elements)
+        contents.sync()
+        journal.record(standing)
+    if not journal.exists():
+        return False
+    error.add_note(f"{nbytes:,} bytes are kept in {str(part(job.path))!r}, and --resume goes on with them")
+    return True
 
 
-def blocks(shape: tuple[int, ...], most: int) -> Iterator[tuple[slice, ...]]:
-    """Blocks of at most `most` >= 1 elements that follow each other in C order and together are the tensor."""
-    if math.prod(shape) == 0:
-        return
-    if not shape:
-        yield ()
-        return
-    axis = next(k for k in range(len(shape)) if math.prod(shape[k + 1 :]) <= most)
-    step = max(1, most // math.prod(shape[axis + 1 :]))
-    rest = tuple(slice(0, length) for length in shape[axis + 1 :])
-    for outer in product(*map(range, shape[:axis])):
-        for begin in range(0, shape[axis], step):
-            yield (*(slice(i, i + 1) for i in outer), slice(begin, min(begin + step, shape[axis])), *rest)
+def _explained(job: Job, error: OSError) -> OSError:
+    """The error with a message for the user."""
+    if error.errno is None:  # it has one already
+        return error
+    kept = "; ".join(getattr(error, "__notes__", ())) or "the unfinished file was removed"
+    if error.errno not in _FULL:
+        told: OSError = type(error)(f"out: {str(job.path)!r} cannot be written: {error.strerror}; {kept}")
+        return told
+    size = job.nbytes + job.overhead
+    problem = "the file is larger than allowed here" if error.errno == errno.EFBIG else "the disk is full"
+    return DiskSpaceError(f"out: {str(job.path)!r} needs {size:,} bytes: {problem} ({error.strerror}); {kept}")
 
 
-def write_all(file: FileIO, array: Array) -> int:
-    """Write the bytes of a contiguous array at the file's position, in as many steps as it takes; returns how many."""
-    rest = array.reshape(-1).view(np.uint8).data
-    while rest:
-        rest = rest[file.write(rest) :]
-    return array.nbytes
-
-
-def _buffer(nbytes: int) -> Array:
-    """Memory of its own, page-aligned and not touched yet."""
-    return np.frombuffer(mmap.mmap(-1, max(nbytes, 1)), np.uint8)
-
-
-def _silent(job: Job, nbytes: int) -> None:
+def _silent(job: Any, nbytes: int) -> None:
     pass

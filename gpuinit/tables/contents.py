@@ -1,0 +1,138 @@
+"""The elements of a tensor in a file: blocks of them written and read at their places, in C order."""
+
+from __future__ import annotations
+
+import math
+import mmap
+import os
+from collections.abc import Iterator
+from io import FileIO
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+__all__ = ["Block", "Contents", "Stream", "blocks", "buffer", "grid", "write_at"]
+
+Array = np.ndarray[Any, Any]
+
+
+class Block(NamedTuple):
+    """Consecutive elements that are written at once: where the first stands in C order, the part of the tensor, its shape."""
+
+    start: int
+    slices: tuple[slice, ...]
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """How many elements it has."""
+        return math.prod(self.shape)
+
+    def in_memory(self, memory: Array, dtype: np.dtype[Any]) -> Array:
+        """An array of its shape in the first bytes of a piece of memory."""
+        array: Array = memory[: self.size * dtype.itemsize].view(dtype).reshape(self.shape)
+        return array
+
+
+class Contents(Protocol):
+    """An open file's elements.
+
+    Attributes:
+        grid: the shape of the blocks that are written at once; they follow each other in C order.
+    """
+
+    grid: tuple[int, ...]
+
+    def write(self, block: Block, chunk: Array) -> None:
+        """Write a block, a C-contiguous array."""
+
+    def read(self, block: Block, out: Array) -> None:
+        """Read a block into a C-contiguous array; EOFError if the file has not all of it, OSError if it cannot be read."""
+
+    def sync(self) -> None:
+        """Flush what was written before to the disk; from any thread."""
+
+    def cut(self, elements: int) -> None:
+        """Remove what was written behind the first `elements`."""
+
+    def place(self, element: int) -> str:
+        """Where an element stands, for a message."""
+
+    def excess(self) -> int:
+        """How many bytes stand behind the last element."""
+
+
+class Stream:
+    """Elements that stand behind each other, little-endian, from a byte of a file on."""
+
+    def __init__(self, file: FileIO, start: int, shape: tuple[int, ...], dtype: np.dtype[Any], most: int) -> None:
+        """`start`: the bytes before the first element. `most`: elements of a block at most."""
+        self._file, self._start, self._itemsize = file, start, dtype.itemsize
+        self._end = start + math.prod(shape) * dtype.itemsize
+        self.grid = grid(shape, most)
+
+    def write(self, block: Block, chunk: Array) -> None:
+        write_at(self._file, chunk, self._offset(block.start))
+
+    def read(self, block: Block, out: Array) -> None:
+        offset, rest = self._offset(block.start), out.reshape(-1).view(np.uint8).data
+        while rest:
+            count = os.preadv(self._file.fileno(), [rest], offset)
+            if not count:
+                raise EOFError(f"it ends at byte {offset:,}, and {self._end:,} bytes are needed")
+            offset, rest = offset + count, rest[count:]
+
+    def sync(self) -> None:
+        os.fdatasync(self._file.fileno())
+
+    def cut(self, elements: int) -> None:
+        self._file.truncate(self._offset(elements))
+
+    def place(self, element: int) -> str:
+        return f"byte {self._offset(element):,}"
+
+    def excess(self) -> int:
+        return max(0, os.fstat(self._file.fileno()).st_size - self._end)
+
+    def _offset(self, element: int) -> int:
+        return self._start + element * self._itemsize
+
+
+def write_at(file: FileIO, array: Array, offset: int) -> None:
+    """Write the bytes of a contiguous array from an offset on, in as many steps as it takes."""
+    rest = array.reshape(-1).view(np.uint8).data
+    while rest:
+        count = os.pwrite(file.fileno(), rest, offset)
+        offset, rest = offset + count, rest[count:]
+
+
+def grid(shape: tuple[int, ...], most: int) -> tuple[int, ...]:
+    """The shape of blocks of at most `most` >= 1 elements, consecutive in C order, as equal as they can be."""
+    if not shape:
+        return ()
+    axis = next(k for k in range(len(shape)) if math.prod(shape[k + 1 :]) <= most)
+    length = shape[axis]
+    step = max(1, most // max(1, math.prod(shape[axis + 1 :])))
+    pieces = max(1, -(-length // step))
+    return tuple(max(1, count) for count in (*(1,) * axis, -(-length // pieces), *shape[axis + 1 :]))
+
+
+def blocks(shape: tuple[int, ...], grid: tuple[int, ...], begin: int = 0) -> Iterator[Block]:
+    """The blocks of a grid from the element `begin` on, in C order; those at the ends of axes may be smaller."""
+    counts = [-(-length // step) for length, step in zip(shape, grid, strict=True)]
+    start = 0
+    for number in range(math.prod(counts) if math.prod(shape) else 0):
+        slices: list[slice] = []
+        for length, step, count in zip(reversed(shape), reversed(grid), reversed(counts), strict=True):
+            number, place = divmod(number, count)
+            slices.append(slice(place * step, min(place * step + step, length)))
+        slices.reverse()
+        block = Block(start, tuple(slices), tuple(part.stop - part.start for part in slices))
+        if start >= begin:
+            yield block
+        start += block.size
+
+
+def buffer(nbytes: int) -> Array:
+    """Memory of its own, page-aligned and not touched yet."""
+    return np.frombuffer(mmap.mmap(-1, max(nbytes, 1)), np.uint8)

@@ -1,0 +1,117 @@
+"""A tensor's chunks on their way into a file: each is made while the one before is written; now and then all is flushed."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any
+
+import numpy as np
+
+from gpuinit import backends
+from gpuinit.hashing import Digest
+from gpuinit.tables.contents import Block, Contents, blocks, buffer
+from gpuinit.tables.journal import Journal, Standing
+from gpuinit.tables.plan import Job
+
+__all__ = ["CHECKPOINT_BYTES", "CHUNK_BYTES", "Pipeline", "Progress", "made", "most"]
+
+CHUNK_BYTES = 32 << 20
+CHECKPOINT_BYTES = 256 << 20
+"""How much is written between two entries of the journal."""
+
+Progress = Callable[[Job, int], None]
+"""Called with a job and how many more of its bytes have been written."""
+
+Array = np.ndarray[Any, Any]
+
+
+class Pipeline:
+    """Makes a job's chunks and writes them behind each other.
+
+    Attributes:
+        standing: what has been written so far.
+        digest: of all elements made so far, those that stood before among them.
+    """
+
+    def __init__(
+        self, job: Job, contents: Contents, journal: Journal, standing: Standing, digest: Digest, progress: Progress
+    ) -> None:
+        self.standing, self.digest = standing, digest
+        self._job, self._contents, self._journal, self._progress = job, contents, journal, progress
+        self._pending: deque[tuple[Future[None], Standing]] = deque()
+        self._recorded = standing.elements
+        self._recording: Future[None] | None = None
+
+    def run(self) -> None:
+        """Make and write what is missing. After an error nothing is left that writes, and `standing` says what is written."""
+        with ThreadPoolExecutor(1, "gpuinit-writer") as writer, ThreadPoolExecutor(1, "gpuinit-journal") as recorder:
+            try:
+                for block, chunk in self._chunks():
+                    self.digest.update(chunk, block.start)
+                    future = writer.submit(self._contents.write, block, chunk)
+                    self._pending.append((future, Standing(block.start + block.size, self.digest.hash)))
+                    del chunk
+                    while len(self._pending) > 1:  # its buffer is the next one's
+                        self._settle(recorder)
+                while self._pending:
+                    self._settle(recorder)
+                if self._recording:
+                    self._recording.result()
+            finally:
+                self._stop()
+
+    def _chunks(self) -> Iterator[tuple[Block, Array]]:
+        """The blocks that are missing, and the elements of each, valid until the second next is asked for."""
+        job = self._job
+        whole = job.initializer(job.logical, job.dtype, device="cpu") if job.in_one_piece else None
+        buffers = [buffer(most(job) * job.dtype.itemsize) for _ in range(2 if whole is None else 0)]
+        for number, block in enumerate(blocks(job.shape, self._contents.grid, self.standing.elements)):
+            yield block, whole[block.slices] if whole is not None else made(job, block, buffers[number % 2])
+
+    def _settle(self, recorder: ThreadPoolExecutor) -> None:
+        """Wait for the oldest chunk to be written, and have the journal say so when enough has been written since it last did."""
+        future, standing = self._pending[0]
+        future.result()
+        self._pending.popleft()
+        itemsize = self._job.dtype.itemsize
+        self._progress(self._job, (standing.elements - self.standing.elements) * itemsize)
+        self.standing = standing
+        if self._recording and self._recording.done():
+            self._recording.result()
+            self._recording = None
+        if self._recording is None and (standing.elements - self._recorded) * itemsize >= CHECKPOINT_BYTES:
+            self._recorded = standing.elements
+            self._recording = recorder.submit(self._record, standing)
+
+    def _record(self, standing: Standing) -> None:
+        self._contents.sync()
+        self._journal.record(standing)
+
+    def _stop(self) -> None:
+        """Let what is being written end, and take account of it."""
+        wait([future for future, _ in self._pending if not future.cancel()])
+        if self._recording:
+            wait([self._recording])
+        for future, standing in self._pending:
+            if future.cancelled() or future.exception() is not None:
+                break
+            self.standing = standing
+
+
+def made(job: Job, block: Block, memory: Array) -> Array:
+    """A block of the job's tensor in the first bytes of the memory."""
+    chunk = block.in_memory(memory, job.dtype)
+    if job.device == "cpu":
+        job.initializer.fill(chunk, shape=job.logical, block=block.slices)
+    else:
+        device = job.initializer(job.logical, job.dtype, device=job.device, block=block.slices)
+        backends.select(job.device).to_host(device, chunk)
+    return chunk
+
+
+def most(job: Job) -> int:
+    """Elements of a chunk at most."""
+    return max(1, min(CHUNK_BYTES // job.dtype.itemsize, math.prod(job.shape)))

@@ -1,0 +1,97 @@
+"""Going on with unfinished files: what stands where a job is to write, and whether it is what its journal says."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from typing import Any
+
+import numpy as np
+
+from gpuinit.hashing import Digest
+from gpuinit.tables.contents import Block, Contents, blocks, buffer
+from gpuinit.tables.headers import DamagedError, Header
+from gpuinit.tables.journal import Journal, Standing, same_recipe
+from gpuinit.tables.parts import part
+from gpuinit.tables.pipeline import Progress, most
+from gpuinit.tables.plan import Job
+
+__all__ = ["check_unfinished", "is_finished", "is_unfinished", "journal_of", "verified"]
+
+
+def journal_of(job: Job) -> Journal:
+    """The journal of a job's file."""
+    facts = {"format": job.format.name, "tensor": job.tensor, "recipe": job.recipe.to_json()}
+    return Journal(job.path, json.loads(json.dumps(facts, allow_nan=False)))
+
+
+def is_unfinished(job: Job) -> bool:
+    """Whether a file that an earlier run did not finish stands there, with its journal."""
+    return os.path.lexists(part(job.path)) and journal_of(job).exists()
+
+
+def check_unfinished(job: Job) -> None:
+    """Refuse (FileExistsError) to write over what an earlier run has begun; only `--force` does."""
+    if is_unfinished(job):
+        raise FileExistsError(
+            f"out: {str(part(job.path))!r} was begun by an earlier run: --resume (resume=True) goes on with it, "
+            "--force (force=True) starts over"
+        )
+
+
+def is_finished(job: Job) -> bool:
+    """Whether the job's file is there already: of its recipe, and of its size."""
+    if not os.path.lexists(job.path):
+        return False
+    try:
+        with job.format.opened(job.path, 1) as (contents, header, recipe):
+            _check(job, header, recipe)
+            _check_end(job, contents)
+            return True
+    except (OSError, ValueError, EOFError):
+        return False
+
+
+def _check_end(job: Job, contents: Contents) -> None:
+    """Refuse (EOFError, OSError) a file that lacks its last element."""
+    if not job.format.folder and job.nbytes:
+        contents.read(Block(math.prod(job.shape) - 1, (), ()), np.empty((), job.dtype))
+
+
+def verified(
+    job: Job, contents: Contents, header: Header, recipe: Any, journal: Journal, progress: Progress
+) -> tuple[Standing, Digest]:
+    """What stands in an unfinished file, and its digest: read again, for a journal is not trusted.
+
+    Raises:
+        JournalError: the file and the journal are not those of this job, or do not fit each other. OSError: it cannot be read.
+    """
+    standing, digest, start = journal.read(), Digest(), 0
+    try:
+        _check(job, header, recipe)
+        memory = buffer(most(job) * job.dtype.itemsize)
+        for block in blocks(job.shape, contents.grid):
+            if block.start >= standing.elements:
+                break
+            chunk = block.in_memory(memory, job.dtype)
+            contents.read(block, chunk)
+            digest.update(chunk, block.start)
+            start = block.start + block.size
+            progress(job, chunk.nbytes)
+    except (EOFError, ValueError, DamagedError) as error:
+        raise journal.refused(f"it does not fit the unfinished file: {error}") from error
+    if start != standing.elements or digest.hash != standing.hash:
+        size = standing.elements * job.dtype.itemsize
+        raise journal.refused(f"the first {size:,} bytes of elements of the unfinished file are not those that it describes")
+    contents.cut(standing.elements)
+    return standing, digest
+
+
+def _check(job: Job, header: Header, recipe: Any) -> None:
+    """Refuse (ValueError) a file that is not the job's."""
+    expected = job.recipe.to_json()
+    if recipe is not None and not same_recipe(recipe, json.loads(json.dumps(expected, allow_nan=False))):
+        raise ValueError("the file was made from another recipe")
+    if (header.shape, header.dtype) != (job.shape, job.dtype):
+        raise ValueError(f"the file is of shape {header.shape} and dtype {header.dtype.name}")

@@ -1,0 +1,114 @@
+"""A tensor as a zarr v3 array in a folder, through the zarr library: a file a block, so that many can write and read it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections import deque
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gpuinit import dtypes
+from gpuinit.tables.contents import Block, grid
+from gpuinit.tables.headers import DamagedError, Header
+
+__all__ = ["DTYPES", "ZarrArray", "create", "library", "open_array"]
+
+DTYPES = (
+    "bool",
+    *("float16", "float32", "float64", "complex64", "complex128"),
+    *(f"{kind}int{bits}" for kind in ("", "u") for bits in (8, 16, 32, 64)),
+)
+"""The names of the dtypes that it holds."""
+
+_ATTRIBUTE = "gpuinit"
+
+
+class ZarrArray:
+    """The elements of an open zarr array; a block is one of its chunks."""
+
+    def __init__(self, array: Any, folder: Path) -> None:
+        self._array, self._folder = array, folder
+        self._unsynced: deque[Path] = deque()
+        self.grid: tuple[int, ...] = tuple(array.chunks)
+
+    def write(self, block: Block, chunk: np.ndarray[Any, Any]) -> None:
+        self._array[block.slices] = chunk
+        self._unsynced.append(self._file(part.start for part in block.slices))
+
+    def read(self, block: Block, out: np.ndarray[Any, Any]) -> None:
+        try:
+            out[...] = self._array[block.slices]
+        except ValueError as error:  # what a chunk of another size ends in
+            raise DamagedError(f"{self._file(part.start for part in block.slices)}: {error}") from error
+
+    def sync(self) -> None:
+        done = {self._folder / "zarr.json", self._folder}
+        while self._unsynced:  # one thread adds to it and one, this, takes from it
+            path = self._unsynced.popleft()
+            done.update((path, *(above for above in path.parents if above.is_relative_to(self._folder))))
+        for path in done:
+            with contextlib.suppress(FileNotFoundError):  # chunks of the fill value alone are not written
+                opened = os.open(path, os.O_RDONLY)
+                try:
+                    os.fsync(opened)
+                finally:
+                    os.close(opened)
+
+    def cut(self, elements: int) -> None:
+        """Remove the half-written files of a killed process; chunks behind `elements` are written again."""
+        for path in self._folder.rglob("*.partial"):
+            path.unlink()
+
+    def place(self, element: int) -> str:
+        index = np.unravel_index(element, self._array.shape) if self._array.shape else ()
+        return str(self._file(map(int, index)))
+
+    def excess(self) -> int:
+        return 0
+
+    def _file(self, index: Iterable[int]) -> Path:
+        """The file of the chunk that an element is in, where the array names its chunks in the default way."""
+        numbers = (str(place // step) for place, step in zip(index, self.grid, strict=True))
+        return self._folder.joinpath("c", *numbers)
+
+
+def library() -> Any:
+    """The zarr library; ImportError says how to install it."""
+    try:
+        import zarr
+    except ImportError as error:
+        raise ImportError(f"format 'zarr' needs the zarr library: pip install 'gpuinit[zarr]' ({error})") from error
+    return zarr
+
+
+def create(folder: Path, recipe: dict[str, Any], shape: tuple[int, ...], dtype: np.dtype[Any], most: int) -> ZarrArray:
+    """A new array in an empty folder, uncompressed, in chunks of at most `most` elements, the recipe among its attributes."""
+    array = library().create_array(
+        store=str(folder),
+        shape=shape,
+        chunks=grid(shape, most),
+        dtype=dtype,
+        compressors=None,
+        filters=None,
+        attributes={_ATTRIBUTE: recipe},
+        zarr_format=3,
+    )
+    return ZarrArray(array, folder)
+
+
+def open_array(folder: Path, write: bool = False) -> tuple[ZarrArray, Header, Any]:
+    """The array in a folder, what it says of itself, and its recipe, None without one; DamagedError if there is no array."""
+    zarr = library()
+    try:
+        array = zarr.open_array(str(folder), mode="r+" if write else "r")
+    except (ValueError, KeyError, TypeError, FileNotFoundError) as error:
+        raise DamagedError(f"it is not a zarr array ({error})") from None
+    try:
+        header = Header(tuple(array.shape), dtypes.canonical(array.dtype), 0)
+    except ValueError as error:
+        raise DamagedError(str(error)) from None
+    return ZarrArray(array, folder), header, array.attrs.asdict().get(_ATTRIBUTE)
