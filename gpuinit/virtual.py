@@ -49,6 +49,11 @@ class Virtual:
         """How many bytes its elements would take."""
         return self.size * self.dtype.itemsize
 
+    @property
+    def divisible(self) -> bool:
+        """Whether a part of it can be made without making the whole, as of an orthogonal or sparse matrix it cannot."""
+        return bool(getattr(self._law, "divisible", True))
+
     def __len__(self) -> int:
         """The number of rows. Python's `len` ends at 2^63 - 1: of 2^63 rows `shape[0]` tells."""
         if not self.shape:

@@ -513,19 +513,19 @@ def test_the_device_is_what_tensors_are_made_on(tmp_path: Path, monkeypatch: pyt
     """It is settled once, in the plan; a tensor made in one piece is asked of it."""
     monkeypatch.setenv("GPUINIT_DEVICE", "cpu")
     [job] = plan_tensor((4, 3), tmp_path / "w.npy", init="orthogonal")
-    assert job.device == "cpu" and job.in_one_piece
+    assert job.device == "cpu" and not job.table.divisible
     asked = []
-    real = gpuinit.Orthogonal.__call__
+    real = gpuinit.Table.make
 
-    def call(self: Any, *arguments: Any, **options: Any) -> Any:
-        asked.append(options["device"])
-        return real(self, *arguments, **options)
+    def make(self: Any, device: Any = None) -> Any:
+        asked.append(device)
+        return real(self, device)
 
-    monkeypatch.setattr(gpuinit.Orthogonal, "__call__", call)
+    monkeypatch.setattr(gpuinit.Table, "make", make)
     writer.write([job])
     assert asked == ["cpu"]
     [job] = plan_tensor((4, 3), tmp_path / "w.npy", init="identity", device="cpu")
-    assert job.device == "cpu" and not job.in_one_piece
+    assert job.device == "cpu" and job.table.divisible
 
 
 def test_an_unusable_device_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -569,7 +569,7 @@ def test_what_is_no_regular_file_is_left_alone(
     else:
         os.mkfifo(place)
     if late:
-        monkeypatch.setattr(writer, "check_free", lambda paths, force, folders: None)
+        monkeypatch.setattr(writer, "check_free", lambda *arguments: None)
     said = refused(capsys, 2, ("--shape", 3, "--out", tmp_path / "z.npy"))
     assert "is no regular file" in said or kind == "folder"
     assert "out: " in said and sorted(os.listdir(tmp_path)) == ["p.txt", place.name] and precious.read_text() == "precious"

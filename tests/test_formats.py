@@ -25,7 +25,7 @@ def file_of(format: str, dtype: str, shape: tuple[int, ...], folder: Path) -> tu
     kind = dtypes.canonical(dtype)
     size = math.prod(shape) * kind.itemsize
     elements = np.random.default_rng(1).integers(0, 2, size, np.uint8).tobytes()
-    header = FORMATS[format].header(Recipe.of(gpuinit.Zeros(), shape, dtype), shape)
+    header = FORMATS[format].header(Recipe.of(gpuinit.Zeros(), shape, dtype), shape, "weight")
     path = folder / ("t" + FORMATS[format].suffix)
     path.write_bytes(header + elements)
     return path, elements, len(header)
@@ -58,7 +58,7 @@ def test_numpy_reads_it(dtype: str, shape: tuple[int, ...], tmp_path: Path) -> N
 @pytest.mark.parametrize("dtype", ALL)
 def test_each_dtype_has_a_format_and_the_others_name_it(dtype: str) -> None:
     kind = dtypes.canonical(dtype)
-    refused = {"npy": SAFETENSORS_ALONE, "safetensors": {"complex128"}}
+    refused = {"npy": SAFETENSORS_ALONE, "zarr": SAFETENSORS_ALONE, "safetensors": {"complex128"}}
     for name, form in FORMATS.items():
         if dtype in refused[name]:
             other = "npy" if name == "safetensors" else "safetensors"
@@ -70,9 +70,9 @@ def test_each_dtype_has_a_format_and_the_others_name_it(dtype: str) -> None:
 
 def test_shapes_of_more_than_2_to_the_32_bytes() -> None:
     recipe = Recipe.of(gpuinit.Zeros(), (2**40, 128), "float32")
-    header = FORMATS["safetensors"].header(recipe, recipe.shape)
+    header = FORMATS["safetensors"].header(recipe, recipe.shape, "weight")
     assert json.loads(header[8:])["weight"]["data_offsets"] == [0, 2**49]
-    assert str(2**40).encode() in FORMATS["npy"].header(recipe, recipe.shape)
+    assert str(2**40).encode() in FORMATS["npy"].header(recipe, recipe.shape, "weight")
 
 
 def test_suffixes_and_companions() -> None:

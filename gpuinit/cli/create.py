@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from gpuinit.cli import values
 from gpuinit.cli.report import progress, report
 from gpuinit.tables import FORMATS, Job, plan_tables, plan_tensor, read_specs, write
 from gpuinit.tables.choice import DEFAULT_INIT
+from gpuinit.tables.index import INDEX_NAME
 
 __all__ = ["add", "run"]
 
@@ -71,6 +73,11 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--device", metavar="NAME", type=values.text, help="cpu, cuda or cuda:N (default: GPUINIT_DEVICE, else cpu)"
     )
+    parser.add_argument(
+        "--index",
+        action="store_true",
+        help=f"also write {INDEX_NAME}, which Hugging Face's tools read; each tensor then has its table's name",
+    )
     parser.add_argument("--force", action="store_true", help="replace files that exist")
     parser.add_argument(
         "--resume", action="store_true", help="go on where an earlier run was stopped; files that it finished stay as they are"
@@ -84,8 +91,9 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     """Plan, check and write; errors are exceptions whose messages are fit for the user."""
     jobs = _plan(options)
+    index = Path(options.out) / INDEX_NAME if options.index else None
     with progress(jobs, options.quiet) as advance:
-        written = write(jobs, force=options.force, resume=options.resume, progress=advance)
+        written = write(jobs, force=options.force, resume=options.resume, index=index, progress=advance)
     if not options.quiet:
         report(written, options.out, options.json)
 
@@ -99,6 +107,11 @@ def _plan(options: argparse.Namespace) -> list[Job]:
     if options.tables is None:
         if options.max_rows is not None:
             raise ValueError("--max-rows limits the rows of --tables; with --shape give the rows themselves")
+        if options.index:
+            raise ValueError("--index lists the files of --tables; with --shape there is one file")
         return plan_tensor(options.shape, options.out, format=options.format, args=args, **common)
     form = options.format or next(iter(FORMATS))
-    return plan_tables(read_specs(options.tables), options.out, format=form, args=args, max_rows=options.max_rows, **common)
+    if options.index and form != "safetensors":
+        raise ValueError(f"--index lists safetensors files, and --format is {form}")
+    specs = read_specs(options.tables)
+    return plan_tables(specs, options.out, format=form, args=args, max_rows=options.max_rows, named=options.index, **common)

@@ -10,11 +10,11 @@ from typing import Any, NoReturn
 
 import gpuinit
 from gpuinit.backends import DeviceError
-from gpuinit.cli import create, doctor
+from gpuinit.cli import check, create, doctor
 
 __all__ = ["run"]
 
-COMMANDS = (create, doctor)
+COMMANDS = (create, check, doctor)
 """Modules with `add(commands)`, which declares a command and sets its `run`; what that returns is the exit status, None 0."""
 
 _DESCRIPTION = "Initial weights whose values belong to their elements: the same bits on every machine."
@@ -22,6 +22,7 @@ _EXAMPLES = """\
 examples:
   gpuinit create --tables tables.csv --out tables/
   gpuinit create --shape 1000000,128 --init he_normal --out w.npy
+  gpuinit check w.npy
   gpuinit create --help
   gpuinit doctor"""
 
@@ -69,7 +70,7 @@ def run(argv: Sequence[str] | None) -> int:
         return _fail("a value is nested too deeply", 2)
     except MemoryError as error:
         return _fail(f"not enough memory: {error}", 1)
-    except (OSError, DeviceError) as error:
+    except (OSError, DeviceError, ImportError) as error:
         return _fail(error, 1)
 
 

@@ -1,4 +1,4 @@
-"""What `gpuinit create` shows: a progress bar on a terminal, and the closing summary."""
+"""What the commands show: a progress bar on a terminal, and the closing summary of `gpuinit create`."""
 
 from __future__ import annotations
 
@@ -7,19 +7,29 @@ import io
 import json
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from gpuinit.hashing import Digest
 from gpuinit.tables import Job, Written
 from gpuinit.tables.writer import Progress
 
-__all__ = ["progress", "report"]
+__all__ = ["any_character", "bar", "progress", "report", "size_text"]
 
 
 @contextlib.contextmanager
 def progress(jobs: Sequence[Job], quiet: bool) -> Iterator[Progress | None]:
-    """A bar over all the jobs' bytes, with GB/s and the time left; nothing where standard error is no terminal."""
+    """A bar over all the jobs' bytes."""
+    with bar(sum(job.nbytes for job in jobs), jobs[0].name, quiet) as advance:
+        yield None if advance is None else lambda job, nbytes: advance(job.name, nbytes)
+
+
+@contextlib.contextmanager
+def bar(total: int, name: str, quiet: bool) -> Iterator[Callable[[str, int], None] | None]:
+    """A bar over so many bytes, with GB/s and the time left; nothing where standard error is no terminal.
+
+    `name`: of what is at work first. What comes back takes the name of what is at work, and how many more bytes are done.
+    """
     if quiet or sys.stderr is None or not sys.stderr.isatty():
         yield None
         return
@@ -33,9 +43,9 @@ def progress(jobs: Sequence[Job], quiet: bool) -> Iterator[Progress | None]:
         rich.TransferSpeedColumn(),
         rich.TimeRemainingColumn(),
     )
-    with rich.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(jobs[0].name, total=sum(job.nbytes for job in jobs))
-        yield lambda job, nbytes: bar.update(task, advance=nbytes, description=job.name)
+    with rich.Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task(name, total=total)
+        yield lambda name, nbytes: shown.update(task, advance=nbytes, description=name)
 
 
 def report(written: Sequence[Written], out: str, as_json: bool) -> None:
@@ -44,16 +54,16 @@ def report(written: Sequence[Written], out: str, as_json: bool) -> None:
         print(json.dumps([_facts(item) for item in written], indent=1, allow_nan=False), flush=True)
         return
     nbytes, seconds = sum(item.nbytes for item in written), sum(item.seconds for item in written)
-    with _any_character():
+    with any_character():
         _print_table(written)
         print(
-            f"{len(written)} {'file' if len(written) == 1 else 'files'}, {_size(nbytes)} in {seconds:.1f} s: {out}",
+            f"{len(written)} {'file' if len(written) == 1 else 'files'}, {size_text(nbytes)} in {seconds:.1f} s: {out}",
             flush=True,
         )
 
 
 @contextlib.contextmanager
-def _any_character() -> Iterator[None]:
+def any_character() -> Iterator[None]:
     """While the block runs, standard output shows what its encoding lacks as `\\xe9`: the files are written by now."""
     stream = sys.stdout
     if not isinstance(stream, io.TextIOWrapper):
@@ -134,5 +144,6 @@ def _rate(item: Written) -> float:
     return (item.nbytes - item.resumed) / item.seconds / 1e9 if item.seconds else 0.0
 
 
-def _size(nbytes: int) -> str:
+def size_text(nbytes: int) -> str:
+    """A number of bytes, for reading."""
     return f"{nbytes / 1e9:.2f} GB" if nbytes >= 10**7 else f"{nbytes:,} bytes"

@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-__all__ = ["argument", "integer", "shape", "text"]
+__all__ = ["argument", "integer", "shape", "share", "text"]
 
 _WORDS = {"true": True, "false": False, "none": None, "null": None}
 
@@ -52,6 +52,18 @@ def shape(text: str) -> tuple[int, ...]:
         return tuple(map(int, parts))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{_shown(text)} must be integers separated by commas, as in 1000000,128") from None
+
+
+def share(text: str) -> float:
+    """A share of a whole, greater than 0: `1%` or `0.01`."""
+    number, percent = text.strip().removesuffix("%"), text.strip().endswith("%")
+    try:
+        found = float(number) / (100 if percent else 1)
+    except ValueError:
+        found = 0.0
+    if not 0 < found <= 1:
+        raise argparse.ArgumentTypeError(f"{_shown(text)} must be a share of the whole, as 1% or 0.01, more than 0 and at most 1")
+    return found
 
 
 def _value(text: str, source: str) -> Any:

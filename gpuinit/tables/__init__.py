@@ -1,5 +1,6 @@
 """Embedding tables as files: what a list of tables says, and writing each with constant memory."""
 
+from gpuinit.tables.check import Checked, Difference, check
 from gpuinit.tables.formats import FORMATS, Format
 from gpuinit.tables.journal import JournalError
 from gpuinit.tables.plan import Job, plan_tables, plan_tensor
@@ -8,6 +9,8 @@ from gpuinit.tables.writer import DiskSpaceError, Written, write
 
 __all__ = [
     "FORMATS",
+    "Checked",
+    "Difference",
     "DiskSpaceError",
     "Format",
     "Job",
@@ -15,6 +18,7 @@ __all__ = [
     "SpecError",
     "TableSpec",
     "Written",
+    "check",
     "plan_tables",
     "plan_tensor",
     "read_specs",

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-__all__ = ["Block", "Contents", "Stream", "blocks", "buffer", "grid", "write_at"]
+__all__ = ["Block", "Contents", "Stream", "block_at", "block_count", "blocks", "buffer", "grid", "write_at"]
 
 Array = np.ndarray[Any, Any]
 
@@ -55,8 +55,11 @@ class Contents(Protocol):
     def cut(self, elements: int) -> None:
         """Remove what was written behind the first `elements`."""
 
-    def place(self, element: int) -> str:
-        """Where an element stands, for a message."""
+    def place(self, element: int, byte: int = 0) -> str:
+        """Where a byte of an element stands, for a message."""
+
+    def held(self) -> int:
+        """How many elements, from the first on, it has place for: less than all in a file that was cut off."""
 
     def excess(self) -> int:
         """How many bytes stand behind the last element."""
@@ -88,8 +91,12 @@ class Stream:
     def cut(self, elements: int) -> None:
         self._file.truncate(self._offset(elements))
 
-    def place(self, element: int) -> str:
-        return f"byte {self._offset(element):,}"
+    def place(self, element: int, byte: int = 0) -> str:
+        return f"byte {self._offset(element) + byte:,}"
+
+    def held(self) -> int:
+        present = min(self._end, os.fstat(self._file.fileno()).st_size) - self._start
+        return max(0, present) // self._itemsize
 
     def excess(self) -> int:
         return max(0, os.fstat(self._file.fileno()).st_size - self._end)
@@ -118,19 +125,29 @@ def grid(shape: tuple[int, ...], most: int) -> tuple[int, ...]:
 
 
 def blocks(shape: tuple[int, ...], grid: tuple[int, ...], begin: int = 0) -> Iterator[Block]:
-    """The blocks of a grid from the element `begin` on, in C order; those at the ends of axes may be smaller."""
-    counts = [-(-length // step) for length, step in zip(shape, grid, strict=True)]
-    start = 0
-    for number in range(math.prod(counts) if math.prod(shape) else 0):
-        slices: list[slice] = []
-        for length, step, count in zip(reversed(shape), reversed(grid), reversed(counts), strict=True):
-            number, place = divmod(number, count)
-            slices.append(slice(place * step, min(place * step + step, length)))
-        slices.reverse()
-        block = Block(start, tuple(slices), tuple(part.stop - part.start for part in slices))
-        if start >= begin:
+    """The blocks of a grid from the element `begin` on, in C order."""
+    for number in range(block_count(shape, grid)):
+        block = block_at(shape, grid, number)
+        if block.start >= begin:
             yield block
-        start += block.size
+
+
+def block_count(shape: tuple[int, ...], grid: tuple[int, ...]) -> int:
+    """How many blocks a grid has."""
+    return math.prod(-(-length // step) for length, step in zip(shape, grid, strict=True))
+
+
+def block_at(shape: tuple[int, ...], grid: tuple[int, ...], number: int) -> Block:
+    """A block of a grid by its number in C order; those at the ends of axes may be smaller."""
+    slices: list[slice] = []
+    start, stride = 0, 1
+    for length, step in zip(reversed(shape), reversed(grid), strict=True):
+        number, place = divmod(number, -(-length // step))
+        slices.append(slice(place * step, min(place * step + step, length)))
+        start += place * step * stride
+        stride *= length
+    slices.reverse()
+    return Block(start, tuple(slices), tuple(part.stop - part.start for part in slices))
 
 
 def buffer(nbytes: int) -> Array:

@@ -159,12 +159,12 @@ class Zarr(Format):
         yield zarr.open_array(path)
 
 
-def by_suffix(path: Path) -> Format:
-    """The format that a file name asks for by its suffix (ValueError if none does)."""
+def by_suffix(path: Path, argument: str = "out") -> Format:
+    """The format that a file name asks for by its suffix (ValueError if none does, which names the argument)."""
     for form in FORMATS.values():
         if path.name.endswith(form.suffix) and path.name != form.suffix:
             return form
-    raise ValueError(f"out={str(path)!r}: the suffix must be {' or '.join(form.suffix for form in FORMATS.values())}")
+    raise ValueError(f"{argument}={str(path)!r}: the suffix must be {' or '.join(form.suffix for form in FORMATS.values())}")
 
 
 FORMATS: dict[str, Format] = {

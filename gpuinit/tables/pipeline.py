@@ -12,6 +12,7 @@ import numpy as np
 
 from gpuinit import backends
 from gpuinit.hashing import Digest
+from gpuinit.table import Shard, Table
 from gpuinit.tables.contents import Block, Contents, blocks, buffer
 from gpuinit.tables.journal import Journal, Standing
 from gpuinit.tables.plan import Job
@@ -66,10 +67,10 @@ class Pipeline:
     def _chunks(self) -> Iterator[tuple[Block, Array]]:
         """The blocks that are missing, and the elements of each, valid until the second next is asked for."""
         job = self._job
-        whole = job.initializer(job.logical, job.dtype, device="cpu") if job.in_one_piece else None
+        whole = None if job.table.divisible else job.table.make("cpu")
         buffers = [buffer(most(job) * job.dtype.itemsize) for _ in range(2 if whole is None else 0)]
         for number, block in enumerate(blocks(job.shape, self._contents.grid, self.standing.elements)):
-            yield block, whole[block.slices] if whole is not None else made(job, block, buffers[number % 2])
+            yield block, whole[block.slices] if whole is not None else made(job.table, block, buffers[number % 2])
 
     def _settle(self, recorder: ThreadPoolExecutor) -> None:
         """Wait for the oldest chunk to be written, and have the journal say so when enough has been written since it last did."""
@@ -101,14 +102,13 @@ class Pipeline:
             self.standing = standing
 
 
-def made(job: Job, block: Block, memory: Array) -> Array:
-    """A block of the job's tensor in the first bytes of the memory."""
-    chunk = block.in_memory(memory, job.dtype)
-    if job.device == "cpu":
-        job.initializer.fill(chunk, shape=job.logical, block=block.slices)
+def made(table: Table, block: Block, memory: Array) -> Array:
+    """A block of the table in the first bytes of the memory, made on the table's device."""
+    chunk, shard = block.in_memory(memory, table.dtype), Shard(table, block.slices)
+    if table.device == "cpu":
+        shard.into(chunk)
     else:
-        device = job.initializer(job.logical, job.dtype, device=job.device, block=block.slices)
-        backends.select(job.device).to_host(device, chunk)
+        backends.select(table.device).to_host(shard.make(), chunk)
     return chunk
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from gpuinit.initializers import Initializer
 from gpuinit.key import Key, integer
 from gpuinit.recipe import Recipe
 from gpuinit.region import checked_shape
+from gpuinit.table import Table
 from gpuinit.tables.choice import DEFAULT_INIT, Choice, blamed, initializer
 from gpuinit.tables.formats import FORMATS, TENSOR_NAME, Format, by_suffix
 from gpuinit.tables.spec import Specs, TableSpec
@@ -43,17 +43,17 @@ class Job:
     @property
     def shape(self) -> tuple[int, ...]:
         """The tensor's dimensions."""
-        return self.initializer.output_shape(self.logical)
+        return self.table.shape
 
     @property
     def nbytes(self) -> int:
         """The size of its elements in bytes."""
-        return math.prod(self.shape) * self.dtype.itemsize
+        return self.table.nbytes
 
     @cached_property
     def recipe(self) -> Recipe:
         """What the file carries to say how it was made."""
-        return Recipe.of(self.initializer, self.logical, self.dtype)
+        return self.table.recipe
 
     @property
     def overhead(self) -> int:
@@ -71,9 +71,9 @@ class Job:
         return [self.path, self.companion] if self.companion else [self.path]
 
     @cached_property
-    def in_one_piece(self) -> bool:
-        """Whether its tensor is made whole in memory, as an orthogonal one, whose parts cost as much as all of it."""
-        return not getattr(self.initializer.law(self.logical, self.dtype), "divisible", True)
+    def table(self) -> Table:
+        """The tensor, as a table that is not there."""
+        return Table(self.logical, self.initializer, self.dtype, device=self.device)
 
 
 def plan_tables(
@@ -87,17 +87,20 @@ def plan_tables(
     seed: int | None = None,
     max_rows: int | None = None,
     device: str | None = None,
+    named: bool = False,
 ) -> list[Job]:
-    """The jobs that write each table into the folder `out` as NAME.safetensors or NAME.npy.
+    """The jobs that write each table into the folder `out` as NAME.safetensors, NAME.npy or NAME.zarr.
 
     Args:
         specs: the tables, from `read_specs`. What a table sets itself rules; then these arguments; then the file's
             defaults. Arguments (args) stay with the initializer that they are given with.
-        format: "safetensors" or "npy". init: an initializer's name; `DEFAULT_INIT` if nothing names one.
+        format: "safetensors", "npy" or "zarr". init: an initializer's name; `DEFAULT_INIT` if nothing names one.
         args: its arguments but the seed. dtype: float32 if nothing names one.
         seed: 0 .. 2^64 - 1; 0 if nothing names one. A table's key is `Key(seed).fold_in(name)`.
         max_rows: make at most so many rows of each table, >= 0; they are the logical rows, which fans are taken from.
         device: as in an initializer's call.
+        named: whether the tensor in a safetensors file has its table's name, as an index of the files needs it, and not
+            "weight".
 
     Raises:
         ValueError, TypeError: anything in it is wrong; where the file is, a SpecError that says its line.
@@ -123,7 +126,8 @@ def plan_tables(
         choice = default.then(spec.init, spec.args, spec.dtype)
         path = Path(out) / (spec.name + form.suffix)
         limited = _limited(spec, max_rows)
-        jobs.append(_job(spec.name, path, form, choice, key.fold_in(spec.name), limited, device, partial(_place, spec)))
+        job = _job(spec.name, path, form, choice, key.fold_in(spec.name), limited, device, partial(_place, spec))
+        jobs.append(replace(job, tensor=spec.name) if named else job)
     return jobs
 
 

@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from gpuinit.hashing import Digest
 from gpuinit.tables.contents import Contents, write_at
 from gpuinit.tables.files import DiskSpaceError, check_free, check_space, folders
+from gpuinit.tables.index import write_index
 from gpuinit.tables.journal import Journal, Standing
 from gpuinit.tables.parts import Parts, part, replacing
 from gpuinit.tables.pipeline import Pipeline, Progress, most
@@ -42,13 +44,21 @@ class Written:
     resumed: int = 0
 
 
-def write(jobs: Sequence[Job], *, force: bool = False, resume: bool = False, progress: Progress | None = None) -> list[Written]:
+def write(
+    jobs: Sequence[Job],
+    *,
+    force: bool = False,
+    resume: bool = False,
+    index: Path | None = None,
+    progress: Progress | None = None,
+) -> list[Written]:
     """Write the jobs' files, one after the other.
 
     Args:
         jobs: from `plan_tables` or `plan_tensor`. force: replace files that exist.
         resume: leave files that are complete, and go on with those that an earlier run of the same jobs left unfinished, after
             reading them again: what stands must have the hash that their journal says.
+        index: a file to be written last, that says which tensor stands in which file (gpuinit.tables.index).
         progress: called as bytes are written, or found to stand.
 
     Returns:
@@ -67,13 +77,16 @@ def write(jobs: Sequence[Job], *, force: bool = False, resume: bool = False, pro
     finished = [resume and not is_unfinished(job) and is_finished(job) for job in jobs]
     missing = [job for job, done in zip(jobs, finished, strict=True) if not done]
     check_free([path for job in missing for path in job.files], force, [job.path for job in missing if job.format.folder])
+    check_free(() if index is None else (index,), force or resume)
     for job in missing if not (force or resume) else ():
         check_unfinished(job)
     check_space((job.path, job.nbytes + job.overhead) for job in missing)
     with folders(path for job in missing for path in job.files):
-        return [
-            _finished(job) if done else _write(job, resume, progress or _silent) for job, done in zip(jobs, finished, strict=True)
-        ]
+        pairs = zip(jobs, finished, strict=True)
+        written = [_finished(job) if done else _write(job, resume, progress or _silent) for job, done in pairs]
+        if index is not None:
+            write_index(index, jobs)
+    return written
 
 
 def _finished(job: Job) -> Written:

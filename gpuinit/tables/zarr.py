@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections import deque
 from collections.abc import Iterable
@@ -25,6 +24,8 @@ DTYPES = (
 """The names of the dtypes that it holds."""
 
 _ATTRIBUTE = "gpuinit"
+_CONFIG = {"write_empty_chunks": True}
+"""Else a chunk of -0.0, which equals the fill value, would be left out and read as 0.0."""
 
 
 class ZarrArray:
@@ -51,21 +52,28 @@ class ZarrArray:
             path = self._unsynced.popleft()
             done.update((path, *(above for above in path.parents if above.is_relative_to(self._folder))))
         for path in done:
-            with contextlib.suppress(FileNotFoundError):  # chunks of the fill value alone are not written
-                opened = os.open(path, os.O_RDONLY)
-                try:
-                    os.fsync(opened)
-                finally:
-                    os.close(opened)
+            opened = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(opened)
+            finally:
+                os.close(opened)
 
     def cut(self, elements: int) -> None:
         """Remove the half-written files of a killed process; chunks behind `elements` are written again."""
         for path in self._folder.rglob("*.partial"):
             path.unlink()
 
-    def place(self, element: int) -> str:
-        index = np.unravel_index(element, self._array.shape) if self._array.shape else ()
-        return str(self._file(map(int, index)))
+    def place(self, element: int, byte: int = 0) -> str:
+        index = [int(place) for place in np.unravel_index(element, self._array.shape)] if self._array.shape else []
+        if self._array.compressors:
+            return str(self._file(index))
+        inside = 0
+        for place, step in zip(index, self.grid, strict=True):
+            inside = inside * step + place % step
+        return f"{self._file(index)}, byte {inside * self._array.dtype.itemsize + byte:,}"
+
+    def held(self) -> int:
+        return int(self._array.size)
 
     def excess(self) -> int:
         return 0
@@ -95,6 +103,7 @@ def create(folder: Path, recipe: dict[str, Any], shape: tuple[int, ...], dtype: 
         compressors=None,
         filters=None,
         attributes={_ATTRIBUTE: recipe},
+        config=_CONFIG,
         zarr_format=3,
     )
     return ZarrArray(array, folder)
@@ -104,7 +113,7 @@ def open_array(folder: Path, write: bool = False) -> tuple[ZarrArray, Header, An
     """The array in a folder, what it says of itself, and its recipe, None without one; DamagedError if there is no array."""
     zarr = library()
     try:
-        array = zarr.open_array(str(folder), mode="r+" if write else "r")
+        array = zarr.open_array(str(folder), mode="r+" if write else "r", config=_CONFIG)
     except (ValueError, KeyError, TypeError, FileNotFoundError) as error:
         raise DamagedError(f"it is not a zarr array ({error})") from None
     try:
