@@ -26,6 +26,9 @@ __all__ = ["MOST_RANGES", "Checked", "Difference", "check"]
 MOST_RANGES = 1000
 """Differing ranges that are listed; further ones are counted."""
 
+_RUN = 1 << 16
+"""Elements that are compared at once, so that it is done in the caches."""
+
 SAMPLE_BYTES = 1 << 20
 """A sample consists of blocks of at most this size."""
 
@@ -137,8 +140,11 @@ def _compare(result: Checked, table: Table, contents: Contents, sample: float | 
     chosen = _chosen(block_count(table.shape, contents.grid), sample)
     for block, found in _read_ahead(table, contents, chosen):
         made = pipeline.made(table, block, memory) if whole is None else np.ascontiguousarray(whole[block.slices])
+        expected = made.reshape(-1)
         result.compared += block.size
-        _compare_bits(result, contents, block.start, found, made.reshape(-1)[: found.size])
+        for first in range(0, found.size, _RUN):
+            piece = slice(first, min(first + _RUN, found.size))
+            _compare_bits(result, contents, block.start + first, found[piece], expected[piece])
         progress(block.size * table.dtype.itemsize)
     if contents.held() < table.size:
         _add(result, Difference(contents.held(), table.size, contents.place(contents.held()), missing=True))

@@ -68,11 +68,11 @@ class Contents(Protocol):
 class Stream:
     """Elements that stand behind each other, little-endian, from a byte of a file on."""
 
-    def __init__(self, file: FileIO, start: int, shape: tuple[int, ...], dtype: np.dtype[Any], most: int) -> None:
-        """`start`: the bytes before the first element. `most`: elements of a block at most."""
+    def __init__(self, file: FileIO, start: int, shape: tuple[int, ...], dtype: np.dtype[Any], nbytes: int) -> None:
+        """`start`: the bytes before the first element. `nbytes`: those of a block at most."""
         self._file, self._start, self._itemsize = file, start, dtype.itemsize
         self._end = start + math.prod(shape) * dtype.itemsize
-        self.grid = grid(shape, most)
+        self.grid = grid(shape, max(1, nbytes // dtype.itemsize))
 
     def write(self, block: Block, chunk: Array) -> None:
         write_at(self._file, chunk, self._offset(block.start))

@@ -65,19 +65,19 @@ class Format:
         """How many bytes it takes beside the elements, of whole blocks."""
         raise NotImplementedError
 
-    def begin(self, place: Any, recipe: Recipe, shape: tuple[int, ...], tensor: str, most: int) -> Contents:
-        """An empty tensor in the new file (or folder) `place`, in blocks of at most `most` elements."""
+    def begin(self, place: Any, recipe: Recipe, shape: tuple[int, ...], tensor: str, nbytes: int) -> Contents:
+        """An empty tensor in the new file (or folder) `place`, in blocks of at most `nbytes` bytes."""
         raise NotImplementedError
 
-    def go_on(self, place: Any, most: int) -> Found:
+    def go_on(self, place: Any, nbytes: int) -> Found:
         """The tensor in an unfinished file (or folder), to be read and written; DamagedError if it is none."""
         raise NotImplementedError
 
     @contextlib.contextmanager
-    def opened(self, path: Path, most: int) -> Iterator[Found]:
+    def opened(self, path: Path, nbytes: int) -> Iterator[Found]:
         """The finished file, to be read; OSError if it cannot be, DamagedError among them."""
         with FileIO(path) as file:
-            contents, header, recipe = self.go_on(file, most)
+            contents, header, recipe = self.go_on(file, nbytes)
             companion = self.companion(path)
             if companion is not None:
                 recipe = json.loads(companion.read_text()) if companion.exists() else None
@@ -100,15 +100,15 @@ class _File(Format):
     def overhead(self, recipe: Recipe, shape: tuple[int, ...], tensor: str) -> int:
         return len(self.header(recipe, shape, tensor))
 
-    def begin(self, place: FileIO, recipe: Recipe, shape: tuple[int, ...], tensor: str, most: int) -> Contents:
+    def begin(self, place: FileIO, recipe: Recipe, shape: tuple[int, ...], tensor: str, nbytes: int) -> Contents:
         header = self.header(recipe, shape, tensor)
         write_at(place, np.frombuffer(header, np.uint8), 0)
-        return Stream(place, len(header), shape, dtypes.canonical(recipe.dtype), most)
+        return Stream(place, len(header), shape, dtypes.canonical(recipe.dtype), nbytes)
 
-    def go_on(self, place: FileIO, most: int) -> Found:
+    def go_on(self, place: FileIO, nbytes: int) -> Found:
         header = self.read_header(place)
         recipe = None if header.recipe is None else json.loads(header.recipe)
-        return Stream(place, header.nbytes, header.shape, header.dtype, most), header, recipe
+        return Stream(place, header.nbytes, header.shape, header.dtype, nbytes), header, recipe
 
 
 class Safetensors(_File):
@@ -148,14 +148,14 @@ class Zarr(Format):
     def overhead(self, recipe: Recipe, shape: tuple[int, ...], tensor: str) -> int:
         return 1 << 16
 
-    def begin(self, place: Path, recipe: Recipe, shape: tuple[int, ...], tensor: str, most: int) -> Contents:
-        return zarr.create(place, recipe.to_json(), shape, dtypes.canonical(recipe.dtype), most)
+    def begin(self, place: Path, recipe: Recipe, shape: tuple[int, ...], tensor: str, nbytes: int) -> Contents:
+        return zarr.create(place, recipe.to_json(), shape, dtypes.canonical(recipe.dtype), nbytes)
 
-    def go_on(self, place: Path, most: int) -> Found:
+    def go_on(self, place: Path, nbytes: int) -> Found:
         return zarr.open_array(place, write=True)
 
     @contextlib.contextmanager
-    def opened(self, path: Path, most: int) -> Iterator[Found]:
+    def opened(self, path: Path, nbytes: int) -> Iterator[Found]:
         yield zarr.open_array(path)
 
 

@@ -17,7 +17,7 @@ from gpuinit.tables.contents import Block, Contents, blocks, buffer
 from gpuinit.tables.journal import Journal, Standing
 from gpuinit.tables.plan import Job
 
-__all__ = ["CHECKPOINT_BYTES", "CHUNK_BYTES", "Pipeline", "Progress", "made", "most"]
+__all__ = ["CHECKPOINT_BYTES", "CHUNK_BYTES", "Pipeline", "Progress", "made"]
 
 CHUNK_BYTES = 32 << 20
 CHECKPOINT_BYTES = 256 << 20
@@ -68,7 +68,7 @@ class Pipeline:
         """The blocks that are missing, and the elements of each, valid until the second next is asked for."""
         job = self._job
         whole = None if job.table.divisible else job.table.make("cpu")
-        buffers = [buffer(most(job) * job.dtype.itemsize) for _ in range(2 if whole is None else 0)]
+        buffers = [buffer(math.prod(self._contents.grid) * job.dtype.itemsize) for _ in range(2 if whole is None else 0)]
         for number, block in enumerate(blocks(job.shape, self._contents.grid, self.standing.elements)):
             yield block, whole[block.slices] if whole is not None else made(job.table, block, buffers[number % 2])
 
@@ -110,8 +110,3 @@ def made(table: Table, block: Block, memory: Array) -> Array:
     else:
         backends.select(table.device).to_host(shard.make(), chunk)
     return chunk
-
-
-def most(job: Job) -> int:
-    """Elements of a chunk at most."""
-    return max(1, min(CHUNK_BYTES // job.dtype.itemsize, math.prod(job.shape)))

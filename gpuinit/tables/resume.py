@@ -12,7 +12,7 @@ from gpuinit.tables.contents import Contents, blocks, buffer
 from gpuinit.tables.headers import DamagedError, Header
 from gpuinit.tables.journal import Journal, Standing, same_recipe
 from gpuinit.tables.parts import part
-from gpuinit.tables.pipeline import Progress, most
+from gpuinit.tables.pipeline import Progress
 from gpuinit.tables.plan import Job
 
 __all__ = ["check_unfinished", "is_finished", "is_unfinished", "journal_of", "verified"]
@@ -61,7 +61,7 @@ def verified(
     standing, digest, start = journal.read(), Digest(), 0
     try:
         _check(job, header, recipe)
-        memory = buffer(most(job) * job.dtype.itemsize)
+        memory = buffer(math.prod(contents.grid) * job.dtype.itemsize)
         for block in blocks(job.shape, contents.grid):
             if block.start >= standing.elements:
                 break
@@ -72,7 +72,9 @@ def verified(
             progress(job, chunk.nbytes)
     except (EOFError, ValueError, DamagedError) as error:
         raise journal.refused(f"it does not fit the unfinished file: {error}") from error
-    if start != standing.elements or digest.hash != standing.hash:
+    if start != standing.elements:
+        raise journal.refused(f"{standing.elements:,} elements are not a number of whole blocks of {contents.grid}")
+    if digest.hash != standing.hash:
         size = standing.elements * job.dtype.itemsize
         raise journal.refused(f"the first {size:,} bytes of elements of the unfinished file are not those that it describes")
     contents.cut(standing.elements)

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from gpuinit.hashing import Digest
+from gpuinit.tables import pipeline
 from gpuinit.tables.contents import Contents, write_at
 from gpuinit.tables.files import DiskSpaceError, check_free, check_space, folders
 from gpuinit.tables.index import write_index
 from gpuinit.tables.journal import Journal, Standing
 from gpuinit.tables.parts import Parts, part, replacing
-from gpuinit.tables.pipeline import Pipeline, Progress, most
+from gpuinit.tables.pipeline import Pipeline, Progress
 from gpuinit.tables.plan import Job
 from gpuinit.tables.resume import check_unfinished, is_finished, is_unfinished, journal_of, verified
 
@@ -115,19 +116,19 @@ def _contents(job: Job, parts: Parts, journal: Journal, go_on: bool, progress: P
     parts.keep = go_on  # an unfinished file that is refused, or cannot be read, is left as it is
     standing, digest = Standing(0, 0), Digest()
     if go_on:
-        contents, header, recipe = job.format.go_on(place, most(job))
+        contents, header, recipe = job.format.go_on(place, pipeline.CHUNK_BYTES)
         standing, digest = verified(job, contents, header, recipe, journal, progress)
     else:
-        contents = job.format.begin(place, job.recipe, job.shape, job.tensor, most(job))
+        contents = job.format.begin(place, job.recipe, job.shape, job.tensor, pipeline.CHUNK_BYTES)
     for companion in beside:
         text = json.dumps(job.recipe.to_json(), indent=1, allow_nan=False) + "\n"
         write_at(companion, np.frombuffer(text.encode(), np.uint8), 0)
-    pipeline = Pipeline(job, contents, journal, standing, digest, progress)
+    making = Pipeline(job, contents, journal, standing, digest, progress)
     try:
-        pipeline.run()
+        making.run()
         contents.sync()
     except BaseException as error:
-        parts.keep = _kept(job, contents, journal, pipeline.standing, error)
+        parts.keep = _kept(job, contents, journal, making.standing, error)
         raise
     return digest, standing.elements
 

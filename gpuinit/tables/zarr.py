@@ -93,12 +93,12 @@ def library() -> Any:
     return zarr
 
 
-def create(folder: Path, recipe: dict[str, Any], shape: tuple[int, ...], dtype: np.dtype[Any], most: int) -> ZarrArray:
-    """A new array in an empty folder, uncompressed, in chunks of at most `most` elements, the recipe among its attributes."""
+def create(folder: Path, recipe: dict[str, Any], shape: tuple[int, ...], dtype: np.dtype[Any], nbytes: int) -> ZarrArray:
+    """A new array in an empty folder, uncompressed, in chunks of at most `nbytes` bytes, the recipe among its attributes."""
     array = library().create_array(
         store=str(folder),
         shape=shape,
-        chunks=grid(shape, most),
+        chunks=grid(shape, max(1, nbytes // dtype.itemsize)),
         dtype=dtype,
         compressors=None,
         filters=None,
