@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup setup-bench demo test test-thorough lint format bench accuracy sass clean
+.PHONY: help setup setup-bench demo test test-thorough lint format bench bench-files accuracy sass clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -29,7 +29,7 @@ demo: setup      ## make the 26 embedding tables of MLPerf's DLRM-DCNv2 (200,000
 test: setup      ## the tests, in under 10 minutes on 2 cores
 	$(BIN)/python -m pytest -q -m "not gpu and not thorough" -n auto --dist loadfile
 
-test-thorough: setup            ## the long proofs: an 8 GiB table, all 2^32 words
+test-thorough: setup            ## the long proofs: a 12 GiB table, killed and resumed
 	$(BIN)/python -m pytest -q -m thorough
 
 lint: setup      ## ruff and mypy
@@ -45,6 +45,9 @@ bench: setup-bench              ## the CPU benchmarks beside torch and NumPy, as
 	$(BIN)/python -m pytest -q benchmarks -o python_files='bench_*.py' -o addopts= -o filterwarnings= \
 	    --benchmark-only --benchmark-disable-gc --benchmark-columns=median,iqr,rounds
 	$(BIN)/python -m benchmarks.report
+
+bench-files: setup              ## 12 GiB written in each format beside a plain write of the same bytes; writes benchmarks/results/files.json
+	$(BIN)/python -m benchmarks.files
 
 accuracy: setup  ## the float32 quantile at all 2^32 words
 	$(BIN)/python benchmarks/accuracy.py
