@@ -1,6 +1,6 @@
 """Does writing a table keep up with the disk, in little memory? `python -m benchmarks.files FOLDER`, or `make bench-files`.
 
-For each format and round, interleaved: a plain sequential write of the same number of bytes from one reused buffer, in pieces of 32
+For each format and round, interleaved: a plain sequential write of as many bytes from one reused buffer, in pieces of 32
 MiB and flushed at the end, then `gpuinit create` as a process of its own, flushing included. Then `gpuinit check`. A ratio is the
 plain write's time over create's: 1 means that making the values costs nothing beside the disk.
 """

@@ -21,7 +21,7 @@ SHAPE = "25165824,128"
 
 @pytest.mark.thorough
 def test_a_twelve_gib_table_takes_little_memory_and_survives_kills(tmp_path: Path) -> None:
-    """`gpuinit create` of 12 GiB peaks under 400 MiB; killed three times and resumed it holds the same; `check` agrees in as little.
+    """`gpuinit create` of 12 GiB peaks under 400 MiB; killed three times and resumed it holds the same; so does `check`.
 
     Rejects a whole table, or a whole file mapping, in memory; a resume that trusts what the kill left, or starts over.
     """
