@@ -26,6 +26,7 @@ from conftest import peak_memory
 
 import gpuinit
 from gpuinit import Key, dtypes
+from gpuinit.backends import cpu
 from gpuinit.cli import main
 from gpuinit.hashing import element_hash
 from gpuinit.recipe import Recipe
@@ -61,10 +62,10 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks of 4 KiB in buffers that hold poison first, so that what is not written shows."""
 
     def poisoned(nbytes: int) -> np.ndarray:
-        return np.full(max(nbytes, 1), 0xCA, np.uint8)
+        return np.full(nbytes, 0xCA, np.uint8)
 
     monkeypatch.setattr(writer, "CHUNK_BYTES", 4096)
-    monkeypatch.setattr(writer, "_buffer", poisoned)
+    monkeypatch.setattr(cpu, "_buffer", poisoned)
 
 
 # the files
@@ -599,7 +600,7 @@ def test_only_empty_folders_of_its_own_are_removed_again(tmp_path: Path, monkeyp
     def stopping(*arguments: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(writer, "_made", stopping)
+    monkeypatch.setattr(writer, "_chunks", stopping)
     (tmp_path / "old").mkdir()
     for out in ("old/w.npy", "old/new/newer/w.npy", "new/../newer/w.npy"):
         assert create("--shape", 3, "--out", tmp_path / out) == 130
@@ -757,7 +758,7 @@ def removing(path, missing_ok=False, real=pathlib.Path.unlink):
         os.kill(os.getpid(), number)
     real(path, missing_ok=missing_ok)
 signal.signal(signal.SIGINT, signal.default_int_handler)
-writer._made = stopping
+writer._chunks = stopping
 pathlib.Path.unlink = removing
 sys.exit(main(["create", "--shape", "9,9", "--out", {str(tmp_path / "w.npy")!r}]))
 """

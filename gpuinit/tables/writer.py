@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import math
-import mmap
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass
 from io import FileIO
 from itertools import product
@@ -18,6 +18,7 @@ import numpy as np
 
 from gpuinit import backends
 from gpuinit.hashing import Digest
+from gpuinit.region import Region
 from gpuinit.tables.files import DiskSpaceError, check_free, check_space, folders, replacing
 from gpuinit.tables.plan import Job
 
@@ -50,8 +51,8 @@ def write(jobs: Sequence[Job], *, force: bool = False, progress: Progress | None
         progress: called as bytes are written.
 
     Returns:
-        What was written, in order. It takes the memory of two chunks of 32 MiB, however large the tables; an orthogonal
-        table alone is made whole.
+        What was written, in order. It takes the memory of two chunks of 32 MiB, on a GPU of two there and three here, however
+        large the tables; an orthogonal table alone is made whole.
 
     Raises:
         FileExistsError, IsADirectoryError, NotADirectoryError: an output's place is taken; nothing has been written.
@@ -62,13 +63,11 @@ def write(jobs: Sequence[Job], *, force: bool = False, progress: Progress | None
     files = [path for job in jobs for path in job.files]
     check_free(files, force)
     check_space((job.path, job.nbytes + len(job.header)) for job in jobs)
-    size = min(CHUNK_BYTES, max((job.nbytes for job in jobs), default=0))
-    buffers = [_buffer(size), _buffer(size)]
     with folders(files), ThreadPoolExecutor(1, thread_name_prefix="gpuinit-writer") as pool:
-        return [_write(job, pool, buffers, progress or _silent) for job in jobs]
+        return [_write(job, pool, progress or _silent) for job in jobs]
 
 
-def _write(job: Job, pool: ThreadPoolExecutor, buffers: list[Array], progress: Progress) -> Written:
+def _write(job: Job, pool: ThreadPoolExecutor, progress: Progress) -> Written:
     began = time.perf_counter()
     try:
         with replacing(*job.files) as (file, *beside):
@@ -76,7 +75,7 @@ def _write(job: Job, pool: ThreadPoolExecutor, buffers: list[Array], progress: P
                 text = json.dumps(job.recipe.to_json(), indent=1, allow_nan=False) + "\n"
                 write_all(companion, np.frombuffer(text.encode(), np.uint8))
             write_all(file, np.frombuffer(job.header, np.uint8))
-            digest = _stream(job, file, pool, buffers, progress)
+            digest = _stream(job, file, pool, progress)
     except OSError as error:
         if error.errno is None:  # its message is for the user already
             raise
@@ -89,50 +88,38 @@ def _write(job: Job, pool: ThreadPoolExecutor, buffers: list[Array], progress: P
     return Written(job, job.nbytes, time.perf_counter() - began, digest)
 
 
-def _stream(job: Job, file: FileIO, pool: ThreadPoolExecutor, buffers: list[Array], progress: Progress) -> Digest:
-    """Make the job's chunks and write them behind each other; a buffer is used again once it has been written."""
+def _stream(job: Job, file: FileIO, pool: ThreadPoolExecutor, progress: Progress) -> Digest:
+    """Make the job's chunks and write them behind each other; one is asked for once the second last before it is written."""
     digest = Digest()
-    pending: list[Future[int] | None] = [None] * len(buffers)
-    whole = _whole(job)
+    pending: list[Future[int]] = []
     start = 0
-    try:
-        for number, block in enumerate(blocks(job.shape, CHUNK_BYTES // job.dtype.itemsize)):
-            turn = number % len(buffers)
-            _settle(pending[turn], job, progress)
-            chunk = _made(job, block, buffers[turn], whole)
-            digest.update(chunk, start)
-            start += chunk.size
-            pending[turn] = pool.submit(write_all, file, chunk)
-        for future in pending:
-            _settle(future, job, progress)
-    finally:  # after an error nothing is left that writes to the file
-        wait([future for future in pending if future and not future.cancel()])
+    with closing(_chunks(job)) as chunks:
+        try:
+            for chunk in chunks:
+                digest.update(chunk, start)
+                start += chunk.size
+                pending.append(pool.submit(write_all, file, chunk))
+                if len(pending) == 2:
+                    progress(job, pending[0].result())
+                    del pending[0]
+            for last in pending:
+                progress(job, last.result())
+        finally:  # after an error nothing is left that writes to the file
+            wait([future for future in pending if not future.cancel()])
     return digest
 
 
-def _whole(job: Job) -> Array | None:
-    """The job's tensor, if it is one that is made in one piece."""
-    return job.initializer(job.logical, job.dtype, device="cpu") if job.in_one_piece else None
-
-
-def _made(job: Job, block: tuple[slice, ...], buffer: Array, whole: Array | None) -> Array:
-    """A block of the job's tensor: of the whole one if there is it, else made in the first bytes of the buffer."""
-    if whole is not None:
-        part: Array = whole[block]
-        return part
-    counts = tuple(part.stop - part.start for part in block)
-    chunk: Array = buffer[: math.prod(counts) * job.dtype.itemsize].view(job.dtype).reshape(counts)
-    if job.device == "cpu":
-        job.initializer.fill(chunk, shape=job.logical, block=block)
-    else:
-        made = job.initializer(job.logical, job.dtype, device=job.device, block=block)
-        backends.select(job.device).to_host(made, chunk)
-    return chunk
-
-
-def _settle(written: Future[int] | None, job: Job, progress: Progress) -> None:
-    if written is not None:
-        progress(job, written.result())
+def _chunks(job: Job) -> Generator[Array, None, None]:
+    """The blocks of the job's tensor; each is valid until the second next is asked for."""
+    parts = blocks(job.shape, CHUNK_BYTES // job.dtype.itemsize)
+    if job.in_one_piece:
+        whole = job.initializer(job.logical, job.dtype, device="cpu")
+        yield from (whole[block] for block in parts)
+        return
+    law = job.initializer.law(job.logical, job.dtype)
+    regions = (Region.of(job.shape, block) for block in parts)
+    backend, most = backends.select(job.device), min(CHUNK_BYTES, job.nbytes)
+    yield from backend.chunks(law, job.recipe.key, job.dtype, regions, most)
 
 
 def blocks(shape: tuple[int, ...], most: int) -> Iterator[tuple[slice, ...]]:
@@ -156,11 +143,6 @@ def write_all(file: FileIO, array: Array) -> int:
     while rest:
         rest = rest[file.write(rest) :]
     return array.nbytes
-
-
-def _buffer(nbytes: int) -> Array:
-    """Memory of its own, page-aligned and not touched yet."""
-    return np.frombuffer(mmap.mmap(-1, max(nbytes, 1)), np.uint8)
 
 
 def _silent(job: Job, nbytes: int) -> None:
