@@ -36,8 +36,8 @@ class HostDriver(Driver):
 
     `launched` lists the kernels; `held` is how many bytes of its arrays live now, `most` how many did at once; `held_pinned` is
     that of pinned memory. `streams` says when work is done. Where that is not at once, POISON is written into memory by the
-    stream that it was lent on, when that comes to it, and once more after it was given back. It is kept until all work is done, so
-    that what uses it too early or too late gets wrong bits.
+    stream that it was lent on, when that comes to it, and once more after it was given back. It is kept until all work is done,
+    so that what uses it too early or too late gets wrong bits.
     """
 
     def __init__(self) -> None:

@@ -43,6 +43,17 @@ class Streams:
         """Whether nothing is left to do, nor being done."""
         return not self.pending and not self._working
 
+    def pending_on(self, stream: int) -> int:
+        """The same of one stream."""
+        return len(self._queues[stream])
+
+    def forget(self) -> None:
+        """Leave undone what is left, and the streams that were made, after something that went wrong."""
+        for queue in self._queues.values():
+            queue.clear()
+        self._done = dict(self._given)
+        self.alive = {0}
+
     def new(self) -> int:
         """A stream of its own; numbers are not used again."""
         number = len(self._queues)
