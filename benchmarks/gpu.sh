@@ -113,7 +113,7 @@ PY
 
 tests() {
     local each files=()
-    for each in golden parts structures orthogonal device foreign large memory; do files+=("tests/gpu/test_$each.py"); done
+    for each in golden parts structures orthogonal chunks device foreign large memory; do files+=("tests/gpu/test_$each.py"); done
     pytests "$out/tests.xml" "${files[@]}"
     local status=$?
     return $status

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 import gpuinit
-from benchmarks import gpu_orthogonal, gpu_table
+from benchmarks import gpu_orthogonal, gpu_staging, gpu_table
 from benchmarks.gpu_clock import case, machine, reason
 from benchmarks.gpu_peers import Peer, peers, small_peers
 from gpuinit import dtypes
@@ -198,6 +198,10 @@ class Bench:
         """Orthogonal matrices beside those of PyTorch and CuPy."""
         return list(gpu_orthogonal.rows(self, self.seconds < 0.1))
 
+    def staging(self) -> dict[str, Any]:
+        """A table to host memory beside copies of as many bytes."""
+        return self.attempt("to host memory", lambda: gpu_staging.row(self, self.seconds < 0.1))
+
     def peak(self) -> dict[str, Any]:
         """What a fill of the greatest size takes of the GPU's memory, its kernel being loaded."""
         self.clean()
@@ -212,7 +216,7 @@ def run(quick: bool) -> dict[str, Any]:
     """All figures."""
     bench = Bench(quick)
     found: dict[str, Any] = {"machine": machine(), "quick": quick}
-    for name in ("fills", "parts", "calls", "peak", "orthogonal"):
+    for name in ("fills", "parts", "calls", "peak", "staging", "orthogonal"):
         found[name] = getattr(bench, name)()
         bench.clean()
     return {**found, "failed": bench.failed}

@@ -63,6 +63,7 @@ def lines(results: dict[str, Any]) -> Iterator[str]:
         f"{row['name']} {row.get('us a call', row.get('reason'))}" for row in results["calls"]
     )
     yield from _orthogonal(results.get("orthogonal", []))
+    yield from _staging(results.get("staging"))
     peak = results["peak"]
     yield f"memory of a fill: {peak['tensor']} bytes of the tensor and {peak['beside the tensor']} beside them"
     reasons = {
@@ -106,6 +107,20 @@ def _orthogonal(rows: list[dict[str, Any]]) -> Iterator[str]:
         reasons = (f"{peer}: {figure['reason']}" for peer, figure in row["peers"].items() if "reason" in figure)
         yield from (f"not measured: {reason}" for reason in reasons)
     yield ""
+
+
+def _staging(row: dict[str, Any] | None) -> Iterator[str]:
+    """A table to host memory, beside copies of as many bytes."""
+    if not row:
+        return
+    if "reason" in row:
+        yield f"{row['name']}: {row['reason']}"
+        return
+    speeds = row["GB/s"]
+    yield (
+        f"{row['law']} to host memory, {row['bytes']} bytes by {row['chunk']}: {speeds['gpuinit']} GB/s, copies alone "
+        f"{speeds['copies']}: {row['per cent of the copies']} %"
+    )
 
 
 def _verdict(results: dict[str, Any]) -> str:

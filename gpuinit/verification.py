@@ -117,8 +117,8 @@ def _words(case: dict[str, Any], bits: int, ids: list[int], backend: Backend) ->
     dtype, kept = dtypes.canonical(f"float{bits}"), 24 if bits == 32 else 53
     digits = bits // 4
     expected = [int(case[str(bits)][digits * i :][:digits], 16) >> (bits - kept) for i in range(len(ids))]
-    array = _made(backend, Uniform(0.0, 1.0).sampler(dtype), Region.of(_WHOLE, None, ids), case["key"])
-    return [float(value) for value in _host(backend, array)] == [word * 2.0**-kept for word in expected]
+    made = _on_host(backend, Uniform(0.0, 1.0).sampler(dtype), Region.of(_WHOLE, None, ids), case["key"])
+    return [float(value) for value in made] == [word * 2.0**-kept for word in expected]
 
 
 def _values(
@@ -134,7 +134,7 @@ def _values(
     digits = 2 * dtype.itemsize
     known = {index: case["values"][digits * place :][:digits] for place, index in enumerate(ids)}
     region = Region.of(shape, block, rows)
-    made = _host(backend, _made(backend, _distribution(case).sampler(dtype), region, case["key"]))
+    made = _on_host(backend, _distribution(case).sampler(dtype), region, case["key"])
     real = made.reshape(-1).view(f"u{dtypes.component(dtype).itemsize}")
     pattern = real.astype(real.dtype.newbyteorder(">")).tobytes().hex()
     return pattern == "".join(known[int(index)] for index in region.indices(0, region.size))
@@ -157,14 +157,18 @@ def _tensor(case: dict[str, Any], backend: Backend) -> bool:
 def _made(backend: Backend, law: Sampler, region: Region, key: list[str]) -> Any:
     """The region of a tensor, where the backend makes it."""
     array = backend.empty(region.counts, law.dtype)
-    backend.fill(array, law, region, Key(*(int(word, 16) for word in key)))
+    backend.fill(array, law, region, _key(key))
     return array
 
 
-def _host(backend: Backend, array: Any) -> np.ndarray[Any, Any]:
-    host = np.empty(array.shape, array.dtype)
-    backend.to_host(array, host)
-    return host
+def _on_host(backend: Backend, law: Sampler, region: Region, key: list[str]) -> np.ndarray[Any, Any]:
+    """The region of a tensor, in host memory."""
+    [made] = backend.chunks(law, _key(key), law.dtype, [region], region.size * law.dtype.itemsize)
+    return made
+
+
+def _key(words: list[str]) -> Key:
+    return Key(*(int(word, 16) for word in words))
 
 
 def _distribution(case: dict[str, Any]) -> Distribution:

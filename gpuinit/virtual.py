@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Generator, Iterable
 from typing import Any
 
 import numpy as np
@@ -111,6 +112,24 @@ class Virtual:
             MemoryError: there is no room; the message says how many bytes were asked for. DeviceError: the device cannot be used.
         """
         return self._part((slice(0, length) for length in self.shape), None, self.device if device is None else device)
+
+    def chunks(self, blocks: Iterable[tuple[slice, ...]], nbytes: int) -> Generator[np.ndarray[Any, Any], None, None]:
+        """Blocks of it as C-contiguous NumPy arrays, one after the other, made on `self.device`.
+
+        Args:
+            blocks: tuples of slices, one an axis, 0 <= start <= stop <= length, step 1. nbytes: of the largest.
+
+        Yields:
+            Arrays, each valid until the second next is asked for: two buffers serve all on the CPU, and on a GPU the next one is
+            made and copied while the one before is looked at.
+        """
+        backend = backends.select(self.device)
+        if not self.divisible:
+            whole = self.make("cpu")
+            yield from (np.ascontiguousarray(whole[block]) for block in blocks)
+            return
+        regions = (self._region(backend, block, None) for block in blocks)
+        yield from backend.chunks(self._law, self._key, self.dtype, regions, nbytes)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         """All of it as a NumPy array, made on the CPU."""

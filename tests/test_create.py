@@ -26,6 +26,7 @@ from conftest import peak_memory
 
 import gpuinit
 from gpuinit import Key, dtypes
+from gpuinit.backends import cpu
 from gpuinit.cli import main
 from gpuinit.hashing import element_hash
 from gpuinit.recipe import Recipe
@@ -64,7 +65,7 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
         return np.full(max(nbytes, 1), 0xCA, np.uint8)
 
     monkeypatch.setattr(pipeline, "CHUNK_BYTES", 4096)
-    monkeypatch.setattr(pipeline, "buffer", poisoned)
+    monkeypatch.setattr(cpu, "_buffer", poisoned)
 
 
 # the files
@@ -602,7 +603,7 @@ def test_only_empty_folders_of_its_own_are_removed_again(tmp_path: Path, monkeyp
     def stopping(*arguments: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pipeline, "made", stopping)
+    monkeypatch.setattr(gpuinit.Table, "chunks", stopping)
     (tmp_path / "old").mkdir()
     for out in ("old/w.npy", "old/new/newer/w.npy", "new/../newer/w.npy"):
         assert create("--shape", 3, "--out", tmp_path / out) == 130
@@ -755,7 +756,7 @@ def test_a_second_signal_does_not_stop_the_cleaning_up(tmp_path: Path) -> None:
     code = f"""
 import os, pathlib, signal, sys
 from gpuinit.cli import main
-from gpuinit.tables import pipeline
+import gpuinit
 def stopping(*arguments):
     os.kill(os.getpid(), signal.SIGINT)
 def removing(path, missing_ok=False, real=pathlib.Path.unlink):
@@ -763,7 +764,7 @@ def removing(path, missing_ok=False, real=pathlib.Path.unlink):
         os.kill(os.getpid(), number)
     real(path, missing_ok=missing_ok)
 signal.signal(signal.SIGINT, signal.default_int_handler)
-pipeline.made = stopping
+gpuinit.Table.chunks = stopping
 pathlib.Path.unlink = removing
 sys.exit(main(["create", "--shape", "9,9", "--out", {str(tmp_path / "w.npy")!r}]))
 """

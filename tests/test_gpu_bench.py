@@ -1,4 +1,4 @@
-"""The benchmark of orthogonal matrices on a GPU says what it measured: rehearsed over the host's memory, without a clock."""
+"""Benchmarks on a GPU say what they measured (orthogonal matrices, tables to host memory): rehearsed over the host's memory."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from gpuinit import backends, dtypes
 
 gpu_orthogonal = pytest.importorskip("benchmarks.gpu_orthogonal")
+gpu_staging = pytest.importorskip("benchmarks.gpu_staging")
 gpu_table = pytest.importorskip("benchmarks.gpu_table")
 
 
@@ -84,3 +85,38 @@ def test_the_error_is_that_of_the_product() -> None:
     exact[3000, 299] += 1e-3
     wanted = np.abs(exact.T @ exact - np.eye(300)).max()
     assert 0.5 * wanted < gpu_orthogonal.error_of(exact) <= wanted * (1 + 1e-9)
+
+
+def pretended(driver: Any) -> Any:
+    """What of CuPy the copies ask for: they are put on the current stream, which does them at once."""
+    from host.driver import at
+
+    runtime = SimpleNamespace(
+        memGetInfo=lambda: (0, 0),
+        memcpyDeviceToHost=2,
+        memcpyAsync=lambda target, source, nbytes, kind, stream: np.copyto(at(target, nbytes), at(source, nbytes)),
+    )
+
+    def pinned(nbytes: int) -> Any:
+        held = driver.pinned(nbytes)
+        return SimpleNamespace(ptr=held.ctypes.data, held=held)
+
+    stream = SimpleNamespace(ptr=1, synchronize=lambda: None)
+    return SimpleNamespace(runtime=runtime, alloc_pinned_memory=pinned, Stream=lambda non_blocking: stream)
+
+
+def test_a_table_to_host_memory(bench: Bench) -> None:
+    bench.cupy.cuda = pretended(bench.driver)
+    row = gpu_staging.row(bench, True)
+    assert row["bytes"] == 5 * 2**16 and row["per cent of the copies"] > 0 and set(row["GB/s"]) == {"gpuinit", "copies"}
+    [line] = gpu_table._staging(row)
+    assert "uniform float32 to host memory, 327680 bytes by 65536: " in line and line.endswith(" %")
+    assert list(gpu_table._staging({"name": "to host memory", "reason": "no room"})) == ["to host memory: no room"]
+    assert list(gpu_table._staging(None)) == []
+
+
+def test_a_wrong_table_is_not_timed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = gpu_staging.chunks
+    monkeypatch.setattr(gpu_staging, "chunks", lambda *sizes: (chunk + np.float32(1e-3) for chunk in real(*sizes)))
+    with pytest.raises(ValueError, match="WRONG: its bits are not the CPU's"):
+        gpu_staging.row(bench, True)

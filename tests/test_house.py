@@ -41,7 +41,8 @@ LAYERS = {
     "backends.orthogonal backends.reflectors backends.stacks backends.sparse backends.structures backends.cpu "
     "backends.cuda.geometry backends.cuda.parts backends.cuda.dense "
     "backends.cuda.driver backends.cuda.draw backends.cuda.sparse backends.cuda.orthogonal "
-    "backends.cuda.structures backends.cuda.backend backends.cuda.devices backends.cuda backends.* backends",
+    "backends.cuda.structures backends.cuda.staging backends.cuda.backend backends.cuda.devices backends.cuda "
+    "backends.* backends",
     "initializers": "arguments fans measure initializers.seeds initializers.base initializers.* gallery registry initializers",
     "tables": "growth indexing virtual recipe table",
     "package": "__init__",

@@ -7,6 +7,7 @@ all; it knows no initializer.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -39,8 +40,14 @@ class Backend(Protocol):
     def moved_rows(self, rows: Any, by: int) -> Any:
         """Checked row ids with `by` added to each."""
 
-    def to_host(self, array: Any, out: np.ndarray[Any, Any]) -> None:
-        """Copy an array that `empty` made into a C-contiguous NumPy array of its shape and dtype."""
+    def chunks(
+        self, law: Any, key: Key | None, dtype: np.dtype[Any], regions: Iterable[Region], most: int
+    ) -> Iterator[np.ndarray[Any, Any]]:
+        """The regions of the tensor that `law` and `key` define, each as a C-contiguous NumPy array in host memory, in order.
+
+        An array is valid until the second next one is asked for. `most`: the bytes of the largest region. A backend may ask for
+        the next region, and begin it, before it gives one.
+        """
 
 
 def default_device() -> str:

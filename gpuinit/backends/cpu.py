@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import mmap
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gpuinit.backends import compiled, specification, structures
 from gpuinit.backends.cuda.arrays import is_on_gpu
+from gpuinit.backends.layout import placed
 from gpuinit.key import Key
 from gpuinit.region import Region, checked_rows
 from gpuinit.sampler import Sampler
@@ -62,9 +65,21 @@ class CPU:
         """Row ids with `by` added to each."""
         return rows + np.int64(by)
 
-    def to_host(self, array: np.ndarray[Any, Any], out: np.ndarray[Any, Any]) -> None:
-        """Copy an array into another of its shape and dtype."""
-        out[...] = array
+    def chunks(
+        self, law: Any, key: Key | None, dtype: np.dtype[Any], regions: Iterable[Region], most: int
+    ) -> Iterator[np.ndarray[Any, Any]]:
+        """The regions of the tensor, in order, made in two buffers of `most` bytes, the bytes of the largest region.
+
+        An array is valid until the second next one is asked for.
+
+        Raises:
+            MemoryError: there is no room for the buffers. ValueError: a region takes more than `most` bytes.
+        """
+        buffers = [_buffer(most), _buffer(most)]
+        for turn, region in enumerate(regions):
+            chunk = placed(buffers[turn % 2], region, dtype)
+            self.fill(chunk, law, region, key)
+            yield chunk
 
     def normals(self, dtype: np.dtype[Any], key: Key, work: int) -> _Normals:
         """The standard normal elements of a stream, which orthogonal matrices are made from by `work` operations."""
@@ -97,6 +112,15 @@ class _Normals(NamedTuple):
     def empty(self, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
         """A new array of the dtype."""
         return self.backend.empty(shape, self.sampler.dtype)
+
+
+def _buffer(nbytes: int) -> np.ndarray[Any, Any]:
+    """Memory of its own, page-aligned and not touched yet."""
+    try:
+        pages = mmap.mmap(-1, max(nbytes, 1))
+    except (OSError, OverflowError):
+        raise MemoryError(f"a chunk takes {nbytes} bytes, which cannot be allocated here") from None
+    return np.frombuffer(pages, np.uint8)[:nbytes]
 
 
 BACKEND = CPU()

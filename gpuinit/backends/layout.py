@@ -8,7 +8,7 @@ import numpy as np
 
 from gpuinit.region import Region
 
-__all__ = ["Axis", "Layout", "consecutive", "layout"]
+__all__ = ["Axis", "Layout", "consecutive", "layout", "placed"]
 
 
 class Axis(NamedTuple):
@@ -55,3 +55,14 @@ def layout(region: Region, strides: tuple[int, ...]) -> Layout:
 def consecutive(numbers: np.ndarray[Any, Any]) -> bool:
     """Whether each number of an array that is not empty is the one before it plus one."""
     return int(numbers[-1]) - int(numbers[0]) == len(numbers) - 1 and bool((numbers[1:] > numbers[:-1]).all())
+
+
+def placed(memory: np.ndarray[Any, Any], region: Region, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """The first bytes of a buffer as a C-contiguous array for a region; ValueError if it does not fit there."""
+    nbytes = region.size * dtype.itemsize
+    if nbytes > memory.nbytes:
+        raise ValueError(
+            f"most={memory.nbytes}: a region of shape {region.counts} in {dtype.name} takes {nbytes} bytes; it must be the "
+            "bytes of the largest region"
+        )
+    return memory[:nbytes].view(dtype).reshape(region.counts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import random
 import time
@@ -135,32 +136,32 @@ def check(
 
 
 def _compare(result: Checked, table: Table, contents: Contents, sample: float | None, progress: Progress) -> None:
-    memory = buffer(math.prod(contents.grid) * table.dtype.itemsize)
-    whole = None if table.divisible else table.make("cpu")
-    chosen = _chosen(block_count(table.shape, contents.grid), sample)
-    for block, found in _read_ahead(table, contents, chosen):
-        made = pipeline.made(table, block, memory) if whole is None else np.ascontiguousarray(whole[block.slices])
-        expected = made.reshape(-1)
-        result.compared += block.size
-        for first in range(0, found.size, _RUN):
-            piece = slice(first, min(first + _RUN, found.size))
-            _compare_bits(result, contents, block.start + first, found[piece], expected[piece])
-        progress(block.size * table.dtype.itemsize)
+    chosen = _chosen(table, contents, sample)
+    nbytes = math.prod(contents.grid) * table.dtype.itemsize
+    with contextlib.closing(table.chunks((block.slices for block in chosen), nbytes)) as made:
+        for block, found, chunk in zip(chosen, _read_ahead(table, contents, chosen, nbytes), made, strict=True):
+            expected = chunk.reshape(-1)
+            result.compared += block.size
+            for first in range(0, found.size, _RUN):
+                piece = slice(first, min(first + _RUN, found.size))
+                _compare_bits(result, contents, block.start + first, found[piece], expected[piece])
+            progress(block.size * table.dtype.itemsize)
     if contents.held() < table.size:
         _add(result, Difference(contents.held(), table.size, contents.place(contents.held()), missing=True))
 
 
-def _chosen(count: int, sample: float | None) -> Iterator[int]:
-    """The numbers of the blocks to compare: all, or one of each of so many equal runs of them."""
+def _chosen(table: Table, contents: Contents, sample: float | None) -> list[Block]:
+    """The blocks to compare: all, or one of each of so many equal runs of them."""
+    count = block_count(table.shape, contents.grid)
     chosen = count if sample is None else min(count, math.ceil(count * sample))
-    for run in range(chosen):
-        first, behind = run * count // chosen, (run + 1) * count // chosen
-        yield random.SystemRandom().randrange(first, behind)
+    draw = random.SystemRandom().randrange
+    numbers = (draw(run * count // chosen, (run + 1) * count // chosen) for run in range(chosen))
+    return [block_at(table.shape, contents.grid, number) for number in numbers]
 
 
-def _read_ahead(table: Table, contents: Contents, numbers: Iterator[int]) -> Iterator[tuple[Block, Array]]:
-    """The blocks, and as a 1-D array the elements that the file has of each, read while the one before is looked at."""
-    buffers = [buffer(math.prod(contents.grid) * table.dtype.itemsize) for _ in range(2)]
+def _read_ahead(table: Table, contents: Contents, chosen: list[Block], nbytes: int) -> Iterator[Array]:
+    """For each block, as a 1-D array, the elements that the file has of it, read while the one before is looked at."""
+    buffers = [buffer(nbytes), buffer(nbytes)]
     held = contents.held()
 
     def read(block: Block, memory: Array) -> Array:
@@ -172,15 +173,14 @@ def _read_ahead(table: Table, contents: Contents, numbers: Iterator[int]) -> Ite
         return found.reshape(-1)
 
     with ThreadPoolExecutor(1, "gpuinit-reader") as reader:
-        before: tuple[Block, Future[Array]] | None = None
-        for turn, number in enumerate(numbers):
-            block = block_at(table.shape, contents.grid, number)
-            following = (block, reader.submit(read, block, buffers[turn % 2]))
+        before: Future[Array] | None = None
+        for turn, block in enumerate(chosen):
+            following = reader.submit(read, block, buffers[turn % 2])
             if before is not None:
-                yield before[0], before[1].result()
+                yield before.result()
             before = following
         if before is not None:
-            yield before[0], before[1].result()
+            yield before.result()
 
 
 def _compare_bits(result: Checked, contents: Contents, start: int, found: Array, made: Array) -> None:

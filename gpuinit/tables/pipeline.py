@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Any
 
-import numpy as np
-
-from gpuinit import backends
 from gpuinit.hashing import Digest
-from gpuinit.table import Shard, Table
-from gpuinit.tables.contents import Block, Contents, blocks, buffer
+from gpuinit.tables.contents import Contents, blocks
 from gpuinit.tables.journal import Journal, Standing
 from gpuinit.tables.plan import Job
 
-__all__ = ["CHECKPOINT_BYTES", "CHUNK_BYTES", "Pipeline", "Progress", "made"]
+__all__ = ["CHECKPOINT_BYTES", "CHUNK_BYTES", "Pipeline", "Progress"]
 
 CHUNK_BYTES = 32 << 20
 CHECKPOINT_BYTES = 256 << 20
@@ -25,8 +21,6 @@ CHECKPOINT_BYTES = 256 << 20
 
 Progress = Callable[[Job, int], None]
 """Called with a job and how many more of its bytes have been written."""
-
-Array = np.ndarray[Any, Any]
 
 
 class Pipeline:
@@ -48,13 +42,19 @@ class Pipeline:
 
     def run(self) -> None:
         """Make and write what is missing. After an error nothing is left that writes, and `standing` says what is written."""
-        with ThreadPoolExecutor(1, "gpuinit-writer") as writer, ThreadPoolExecutor(1, "gpuinit-journal") as recorder:
+        job, grid = self._job, self._contents.grid
+        missing = list(blocks(job.shape, grid, self.standing.elements))
+        chunks = job.table.chunks((block.slices for block in missing), math.prod(grid) * job.dtype.itemsize)
+        with (
+            contextlib.closing(chunks),  # once nothing is written from its memory any more
+            ThreadPoolExecutor(1, "gpuinit-writer") as writer,
+            ThreadPoolExecutor(1, "gpuinit-journal") as recorder,
+        ):
             try:
-                for block, chunk in self._chunks():
+                for block, chunk in zip(missing, chunks, strict=True):
                     self.digest.update(chunk, block.start)
                     future = writer.submit(self._contents.write, block, chunk)
                     self._pending.append((future, Standing(block.start + block.size, self.digest.hash)))
-                    del chunk
                     while len(self._pending) > 1:  # its buffer is the next one's
                         self._settle(recorder)
                 while self._pending:
@@ -63,14 +63,6 @@ class Pipeline:
                     self._recording.result()
             finally:
                 self._stop()
-
-    def _chunks(self) -> Iterator[tuple[Block, Array]]:
-        """The blocks that are missing, and the elements of each, valid until the second next is asked for."""
-        job = self._job
-        whole = None if job.table.divisible else job.table.make("cpu")
-        buffers = [buffer(math.prod(self._contents.grid) * job.dtype.itemsize) for _ in range(2 if whole is None else 0)]
-        for number, block in enumerate(blocks(job.shape, self._contents.grid, self.standing.elements)):
-            yield block, whole[block.slices] if whole is not None else made(job.table, block, buffers[number % 2])
 
     def _settle(self, recorder: ThreadPoolExecutor) -> None:
         """Wait for the oldest chunk to be written, and have the journal say so when enough has been written since it last did."""
@@ -100,13 +92,3 @@ class Pipeline:
             if future.cancelled() or future.exception() is not None:
                 break
             self.standing = standing
-
-
-def made(table: Table, block: Block, memory: Array) -> Array:
-    """A block of the table in the first bytes of the memory, made on the table's device."""
-    chunk, shard = block.in_memory(memory, table.dtype), Shard(table, block.slices)
-    if table.device == "cpu":
-        shard.into(chunk)
-    else:
-        backends.select(table.device).to_host(shard.make(), chunk)
-    return chunk

@@ -23,6 +23,7 @@ from gpuinit.backends.cuda.driver import Driver
 from gpuinit.backends.cuda.launch import Launch
 from gpuinit.kernels import cuda_kernels
 from host import machine
+from host.streams import Streams
 
 __all__ = ["HostDriver", "at", "on_host", "run_numba"]
 
@@ -33,16 +34,22 @@ PROCESSORS = 3
 class HostDriver(Driver):
     """What `gpuinit.backends.cuda.driver.Driver` does, on the host.
 
-    `launched` lists the kernels; `held` is how many bytes of its arrays live now, `most` how many did at once.
+    `launched` lists the kernels; `held` is how many bytes of its arrays live now, `most` how many did at once; `held_pinned` is
+    that of pinned memory. `streams` says when work is done. Where that is not at once, POISON is written into memory by the
+    stream that it was lent on, when that comes to it, and once more after it was given back. It is kept until all work is done,
+    so that what uses it too early or too late gets wrong bits.
     """
 
     def __init__(self) -> None:
         self.launched: list[Launch] = []
         self.waited: list[int] = []
         self.synchronized = 0
-        self.room = math.inf
+        self.room = self.room_pinned = math.inf
         self.entered: list[int] = []
-        self.held = self.most = 0
+        self.held = self.most = self.held_pinned = 0
+        self.streams = Streams()
+        self._kept: list[np.ndarray[Any, Any]] = []
+        self._pinned: dict[int, int] = {}
 
     def current(self) -> int:
         return 0
@@ -63,52 +70,110 @@ class HostDriver(Driver):
         if nbytes > self.room:
             raise cupy.cuda.memory.OutOfMemoryError(nbytes, 0, 0)
         memory = np.full(nbytes + 64, POISON, np.uint8)
-        self._count(nbytes)
-        weakref.finalize(memory, self._count, -nbytes)
-        return around(memory, shape, dtype)
-
-    def _count(self, nbytes: int) -> None:
+        lent = memory[:]
         self.held += nbytes
         self.most = max(self.most, self.held)
+        self._poison(memory, self.streams.current)
+        weakref.finalize(lent, self._freed, memory, nbytes, self.streams.current)
+        return around(lent, shape, dtype)
+
+    def _freed(self, memory: np.ndarray[Any, Any], nbytes: int, stream: int) -> None:
+        self.held -= nbytes
+        self._poison(memory, stream)
+
+    def _poison(self, memory: np.ndarray[Any, Any], stream: int) -> None:
+        if self.streams.pace == "early":
+            return
+        if self.streams.idle:
+            self._kept.clear()
+        self._kept.append(memory)
+        self.streams.put(lambda: memory.fill(POISON), stream)
+
+    def pinned(self, nbytes: int) -> np.ndarray[Any, Any]:
+        if nbytes > self.room_pinned:
+            raise MemoryError
+        memory = np.full(nbytes, POISON, np.uint8)
+        lent = _Lent(memory)
+        self.held_pinned += nbytes
+        self._pinned[memory.ctypes.data] = nbytes
+        weakref.finalize(lent, self._unpinned, memory)
+        return np.asarray(lent)
+
+    def _unpinned(self, memory: np.ndarray[Any, Any]) -> None:
+        """Another thread may have it at once, whatever a stream still does."""
+        self.held_pinned -= memory.nbytes
+        self._pinned.pop(memory.ctypes.data, None)
+        memory.fill(POISON)
+        self._kept.append(memory)
+
+    def copy_to_pinned(self, address: int, out: np.ndarray[Any, Any]) -> None:
+        assert out.flags.c_contiguous
+        target, nbytes = out.ctypes.data, out.nbytes
+
+        def copy() -> None:
+            inside = [start <= target and target + nbytes <= start + size for start, size in self._pinned.items()]
+            assert any(inside), "a copy to memory that is not pinned, or not any more"
+            at(target, nbytes)[...] = at(address, nbytes)
+
+        self.streams.put(copy)
 
     def free_bytes(self) -> tuple[int, int]:
         return 1000, 2000
 
     def upload(self, array: np.ndarray[Any, Any]) -> Any:
         plain = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-        held = self.empty(plain.shape, np.uint8)
-        on_host(held)[...] = plain
+        held, staged = self.empty(plain.shape, np.uint8), plain.copy()
+        address = held.data.ptr
+        self.streams.put(lambda: np.copyto(at(address, staged.nbytes), staged))
         return held
 
     def download(self, address: int, nbytes: int, keep: Any) -> np.ndarray[Any, Any]:
+        self.streams.synchronize()
         return at(address, nbytes).copy()
 
     def stream(self) -> int:
-        return 0
+        return self.streams.current
+
+    def new_stream(self) -> int:
+        return self.streams.new()
+
+    def using(self, stream: int) -> contextlib.AbstractContextManager[None]:
+        return self.streams.using(stream)
+
+    def end_stream(self, stream: int) -> None:
+        self.streams.end(stream)
 
     def wait_for(self, stream: int) -> None:
         self.waited.append(stream)
+        self.streams.wait(stream)
 
     def synchronize(self) -> None:
         self.synchronized += 1
+        self.streams.synchronize()
 
     @contextlib.contextmanager
     def products(self, dtype: np.dtype[Any]) -> Iterator[HostBlas]:
-        yield HostBlas(dtype)
+        stream = self.streams.current
+        yield HostBlas(dtype, lambda work: self.streams.put(work, stream))
 
     def launch(self, launch: Launch) -> None:
         self.launched.append(launch)
-        if isinstance(launch.kernel, str):
-            machine.run(launch)
-        else:
-            run_numba(launch)
+        run = machine.run if isinstance(launch.kernel, str) else run_numba
+        self.streams.put(lambda: run(launch))
+
+
+class _Lent:
+    """Memory that NumPy's arrays hold as long as one of them lives."""
+
+    def __init__(self, memory: np.ndarray[Any, Any]) -> None:
+        self.__array_interface__ = memory.__array_interface__
 
 
 class HostBlas:
     """What `gpuinit.backends.cuda.blas.Blas` does, by NumPy and SciPy. Below an upper triangle stands what is not read: NaN."""
 
-    def __init__(self, dtype: np.dtype[Any]) -> None:
-        self.dtype = dtype
+    def __init__(self, dtype: np.dtype[Any], put: Callable[[Callable[[], None]], None] = lambda work: work()) -> None:
+        self.dtype, self.put = dtype, put
 
     def matrix(self, given: Matrix) -> np.ndarray[Any, Any]:
         """The memory of a matrix."""
@@ -118,15 +183,23 @@ class HostBlas:
 
     def product(self, out: Matrix, left: Matrix, right: Matrix, *, transposed: bool = False, subtracted: bool = False) -> None:
         first, second, target = map(self.matrix, (left, right, out))
-        product = (first.T if transposed else first) @ second
-        target[...] = target - product if subtracted else product
+
+        def work() -> None:
+            product = (first.T if transposed else first) @ second
+            target[...] = target - product if subtracted else product
+
+        self.put(work)
 
     def solve_upper(self, upper: Matrix, out: Matrix) -> None:
         from scipy.linalg import solve_triangular
 
-        target = self.matrix(out)
-        triangle = np.where(np.tri(upper.rows, k=-1, dtype=bool), np.nan, self.matrix(upper)).astype(self.dtype)
-        target[...] = solve_triangular(triangle, target, check_finite=False)
+        target, given = self.matrix(out), self.matrix(upper)
+
+        def work() -> None:
+            triangle = np.where(np.tri(upper.rows, k=-1, dtype=bool), np.nan, given).astype(self.dtype)
+            target[...] = solve_triangular(triangle, target, check_finite=False)
+
+        self.put(work)
 
 
 def around(memory: np.ndarray[Any, Any], shape: tuple[int, ...], dtype: Any, offset: int = 0) -> Any:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from gpuinit import dtypes
-from gpuinit.backends.cuda import parts, structures
-from gpuinit.backends.cuda.arrays import DeviceArray, is_on_gpu, packed
+from gpuinit.backends.cuda import parts, staging, structures
+from gpuinit.backends.cuda.arrays import DeviceArray, is_on_gpu
 from gpuinit.backends.cuda.draw import draw
 from gpuinit.backends.cuda.driver import Driver
 from gpuinit.backends.cuda.geometry import around
@@ -126,13 +127,22 @@ class CUDA:
                 total += int(self._driver.download(address, 8 * sums, held).view(np.uint64).sum(dtype=np.uint64))
             return total % 2**64
 
-    def to_host(self, array: Any, out: np.ndarray[Any, Any]) -> None:
-        """Copy a C-contiguous array of this device into a C-contiguous NumPy array of its shape and dtype."""
-        with self._driver.on(self.number):
-            given = self._driver.view(array, "array")
-            assert given.strides == packed(given.shape, given.dtype.itemsize)
-            if given.size:
-                out.reshape(-1).view(np.uint8)[...] = self._driver.download(given.address, out.nbytes, array)
+    def chunks(
+        self, law: Any, key: Key | None, dtype: np.dtype[Any], regions: Iterable[Region], most: int
+    ) -> Iterator[np.ndarray[Any, Any]]:
+        """The regions of the tensor, in order, each in pinned memory; while one is used the next is made and copied.
+
+        An array is valid until the second next one is asked for. It takes 2 `most` bytes of the GPU's memory and 3 `most` of the
+        host's; `most`: the bytes of the largest region.
+
+        Raises:
+            MemoryError: there is no room for these. ValueError: a region takes more than `most` bytes.
+        """
+
+        def fill(out: DeviceArray, region: Region) -> None:
+            self.fill(out, law, region, key)
+
+        return staging.chunks(self._driver, self.number, fill, dtype, regions, most)
 
 
 def _check_alignment(array: DeviceArray, name: str) -> None:

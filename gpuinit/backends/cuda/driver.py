@@ -107,6 +107,35 @@ class Driver:
         """Wait until the current stream has done all that it was given."""
         self._cupy.cuda.get_current_stream().synchronize()
 
+    def new_stream(self) -> Any:
+        """A stream of the current device that waits for no other by itself."""
+        return self._cupy.cuda.Stream(non_blocking=True)
+
+    @contextlib.contextmanager
+    def using(self, stream: Any) -> Iterator[None]:
+        """While the block runs, a stream that `new_stream` made is the current one."""
+        with stream:
+            yield
+
+    def end_stream(self, stream: Any) -> None:
+        """Give back to the device what CuPy's pool keeps for a stream that has nothing left to do and is not used again."""
+        self._cupy.get_default_memory_pool().free_all_blocks(stream)
+
+    def pinned(self, nbytes: int) -> np.ndarray[Any, Any]:
+        """Uninitialized pinned memory from CuPy's current allocator, which the array holds; MemoryError if there is no room."""
+        try:
+            memory = self._cupy.cuda.alloc_pinned_memory(max(nbytes, 1))
+        except self._cupy.cuda.runtime.CUDARuntimeError as error:
+            if error.status != _NO_MEMORY:
+                raise
+            raise MemoryError(str(error)) from None
+        return np.frombuffer(memory, np.uint8, nbytes)
+
+    def copy_to_pinned(self, address: int, out: np.ndarray[Any, Any]) -> None:
+        """Put on the current stream a copy of device memory into a C-contiguous array in pinned memory."""
+        runtime = self._cupy.cuda.runtime
+        runtime.memcpyAsync(out.ctypes.data, address, out.nbytes, runtime.memcpyDeviceToHost, self.stream())
+
     def launch(self, launch: Launch) -> None:
         """Put a kernel on the current stream of the current device; what CUDA refuses is raised here."""
         self._function(launch.kernel)(launch.grid, launch.block, launch.arguments)
