@@ -23,7 +23,7 @@ from gpuinit.tables import plan_tables, read_specs
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
-OPTIONAL = ("torch", "jax", "safetensors")
+OPTIONAL = ("torch", "jax", "safetensors", "zarr", "dask")
 MOST_ROWS = 1000
 
 
@@ -100,7 +100,15 @@ def test_the_readme_has_what_is_tested_here() -> None:
 
 def test_every_command_is_known() -> None:
     lines = "\n".join(block.code for block in of("sh")).splitlines()
-    assert {line.split()[1] for line in lines if line.startswith("gpuinit ")} == {"create", "doctor"}
+    assert {line.split()[1] for line in lines if line.startswith("gpuinit ")} == {"check", "create", "doctor"}
+
+
+def test_files_that_are_checked_are_right(ran: object, folder: Path) -> None:
+    lines = [shlex.split(line)[1:] for block in of("sh") for line in block.code.splitlines() if line.startswith("gpuinit check ")]
+    assert lines
+    for line in lines:
+        done = subprocess.run([sys.executable, "-m", "gpuinit", *line], cwd=folder, capture_output=True, text=True, timeout=120)
+        assert (done.returncode, done.stderr) == (0, "") and done.stdout.count(": equal") == len(line) - 1
 
 
 def test_commands_write_their_files(ran: list[tuple[list[str], str]], folder: Path) -> None:
