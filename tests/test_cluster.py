@@ -57,13 +57,19 @@ def alive(process: int) -> bool:
 def write_and_kill(table: gpuinit.Table, rows: int, folder: Path) -> Death:
     """Let two processes write the table in blocks of `rows` rows, and kill one when a quarter of the blocks is there."""
     blocks = -(-table.shape[0] // rows)
+    target = zarr.create_array(str(folder), shape=table.shape, chunks=(rows, COLUMNS), dtype=table.dtype, compressors=None)
     cluster = distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, memory_limit="4GiB", dashboard_address=None
+        n_workers=2,
+        threads_per_worker=1,
+        processes=True,
+        memory_limit="4GiB",
+        dashboard_address=":0",  # any free port, of which no dashboard is served
+        scheduler_kwargs={"dashboard": False},
     )
     with cluster, distributed.Client(cluster) as client:
-        writing = client.compute(table.to_dask((rows, -1)).to_zarr(str(folder), compute=False, compressors=None))
-        until(lambda: len(chunk_files(folder)) >= blocks // 4, "a quarter of the blocks")
         killed = min(client.run(os.getpid).values())
+        writing = client.compute(table.to_dask((rows, -1)).to_zarr(target, compute=False))
+        until(lambda: len(chunk_files(folder)) >= blocks // 4, "a quarter of the blocks")
         os.kill(killed, signal.SIGKILL)
         written = len(chunk_files(folder))
         until(lambda: not alive(killed), "the end of the killed process")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import json
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,8 @@ def array(table: Virtual, chunks: Any = "auto") -> Any:
         from dask.base import tokenize
     except ImportError as error:
         raise ImportError(f"to_dask needs Dask: pip install 'gpuinit[dask]' brings it ({error})") from error
+    if not table.size and isinstance(chunks, (str, tuple)):  # where two axes are empty, Dask's "auto" divides by zero
+        chunks = -1 if isinstance(chunks, str) else tuple(-1 if isinstance(part, str) else part for part in chunks)
     try:
         blocks = normalize_chunks(chunks, table.shape, dtype=table.dtype)
     except (TypeError, ValueError, ZeroDivisionError) as error:
@@ -42,10 +44,11 @@ def array(table: Virtual, chunks: Any = "auto") -> Any:
 
 
 def _described(table: Any) -> Any:
-    """What the bits follow from; the table itself, which Dask pickles, where its initializer's class cannot be written down."""
-    with contextlib.suppress(TypeError, ValueError):
-        return table.get_config()
-    return table
+    """What the bits follow from, as text; the table, which Dask pickles, where its initializer's class cannot be written down."""
+    try:
+        return json.dumps(table.get_config(), sort_keys=True)
+    except (TypeError, ValueError):
+        return table
 
 
 def _meta(table: Virtual) -> Any:
