@@ -1,4 +1,4 @@
-"""Tables as Dask arrays: the bits of the whole in any blocks, tasks of a few hundred bytes, and no more made than is asked for."""
+"""Tables as Dask arrays: the bits of the whole in any blocks, small tasks, and no more made than is asked for."""
 
 from __future__ import annotations
 
