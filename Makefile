@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup setup-bench demo test test-thorough lint format bench bench-files accuracy sass clean
+.PHONY: help setup setup-bench demo test test-thorough test-cluster lint format bench bench-files accuracy sass clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -27,10 +27,13 @@ demo: setup      ## make the 26 embedding tables of MLPerf's DLRM-DCNv2 (200,000
 	    --arg scale=0.3333333333333333 --arg mode=fan_in --arg distribution=uniform --out out/demo --force
 
 test: setup      ## the tests, in under 10 minutes on 2 cores
-	$(BIN)/python -m pytest -q -m "not gpu and not thorough" -n auto --dist loadfile
+	$(BIN)/python -m pytest -q -m "not gpu and not thorough and not cluster" -n auto --dist loadfile
 
 test-thorough: setup            ## the long proofs: a 12 GiB table, killed and resumed
 	$(BIN)/python -m pytest -q -m thorough
+
+test-cluster: setup             ## Dask's workers write 4 GiB of Zarr, and one is killed on the way
+	$(BIN)/python -m pytest -q -m cluster
 
 lint: setup      ## ruff and mypy
 	$(BIN)/ruff check .

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -171,21 +170,6 @@ class Table(Virtual):
         block = [slice(0, length) for length in self.shape]
         block[axis] = slice(*boundaries(self.shape[axis], world, rank))
         return Shard(self, tuple(block), device)
-
-    def to_dask(self, chunks: Any = "auto") -> Any:
-        """A `dask.array` whose blocks are made by the workers that need them, on the table's device there.
-
-        Args:
-            chunks: as Dask's own functions take them: "auto", a number, or the lengths of blocks along each axis.
-
-        Returns:
-            A dask.array.Array of NumPy blocks, of CuPy's where the table's device is a GPU. Its name depends on the table alone;
-            a block that is lost with its worker is made again with the same bits.
-
-        Raises:
-            ImportError: Dask is not installed; pip install 'gpuinit[dask]' does that.
-        """
-        return importlib.import_module("gpuinit.tables.dask").array(self, chunks)  # above this module; loaded when asked for
 
     def __reduce__(self) -> Any:
         return self._of, (self.initializer, self._asked, self.dtype.name, self.key, self.name, self.device)

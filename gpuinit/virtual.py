@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import math
 from collections.abc import Generator, Iterable
 from typing import Any
@@ -130,6 +131,21 @@ class Virtual:
             return
         regions = (self._region(backend, block, None) for block in blocks)
         yield from backend.chunks(self._law, self._key, self.dtype, regions, nbytes)
+
+    def to_dask(self, chunks: Any = "auto") -> Any:
+        """A `dask.array` whose blocks are made by the workers that need them, on the device that is the table's there.
+
+        Args:
+            chunks: as Dask's own functions take them: "auto", a number, or the lengths of blocks along each axis.
+
+        Returns:
+            A dask.array.Array of NumPy blocks, of CuPy's where the device is a GPU. Its name depends on the table and the chunks
+            alone; a block that is lost with its worker is made again with the same bits.
+
+        Raises:
+            ImportError: Dask is not installed; pip install 'gpuinit[dask]' does that. ValueError: the chunks do not fit.
+        """
+        return importlib.import_module("gpuinit.tables.dask").array(self, chunks)  # above this module; loaded when asked for
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         """All of it as a NumPy array, made on the CPU."""

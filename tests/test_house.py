@@ -60,11 +60,12 @@ ALLOWED = {
     "scipy": "backends.orthogonal initializers.stft",
     "rich": "cli.*",
     "zarr": "tables.zarr",
+    "dask": "tables.dask",
     "numpy": "*",
 }
 """Every package outside the standard library, and the modules that may import it."""
 
-LAZY = ("numba", "llvmlite", "cupy", "cuda", "scipy", "rich", "zarr")
+LAZY = ("numba", "llvmlite", "cupy", "cuda", "scipy", "rich", "dask", "zarr")
 """What `import gpuinit` must not load; outside the compiled kernels, imported inside functions."""
 
 FRAMEWORKS = ("torch", "jax", "keras", "tensorflow")
