@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import shutil
 import statistics
@@ -21,7 +20,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,23 +27,15 @@ import numpy as np
 
 import gpuinit
 from benchmarks.pairs import RESULTS, machine, seconds
-from benchmarks.scale_model import CHECKPOINT, CHUNK, Worker, bottleneck, simulate
+from benchmarks.scale_model import CHUNK, bottleneck, simulate
 from benchmarks.scale_plans import LAWS, failures, plans, stragglers, writer
 from gpuinit.hashing import Digest
+from gpuinit.tables.pipeline import CHECKPOINT_BYTES
 
 COLUMNS = 128
 MEMORY = Path("/dev/shm")
 TINY = 1 << 23
 """Bytes of a table that takes hardly longer than starting the process and loading compiled code."""
-
-
-def flushed_every() -> float:
-    """The bytes that `gpuinit create` writes between two flushes; without a journal it flushes once, at the end."""
-    if find_spec("gpuinit.tables.pipeline") is None:
-        return math.inf
-    from gpuinit.tables import pipeline
-
-    return float(pipeline.CHECKPOINT_BYTES)
 
 
 def buffer() -> np.ndarray[Any, Any]:
@@ -88,7 +78,7 @@ def writing(folder: Path, nbytes: int) -> dict[str, float]:
             began, computed = time.perf_counter(), time.thread_time()
             assert os.write(file, chunk.data) == CHUNK
             wrote, core = wrote + time.perf_counter() - began, core + time.thread_time() - computed
-            if number * CHUNK % CHECKPOINT == 0:
+            if number * CHUNK % CHECKPOINT_BYTES == 0:
                 flushed += seconds(lambda: os.fdatasync(file))
         flushed += seconds(lambda: os.fdatasync(file))
     finally:
@@ -125,15 +115,10 @@ def predicted(figures: dict[str, Any], place: str, law: str, nbytes: int) -> tup
         disk["core"],
         cores,
         flush=disk["flush"],
-        checkpoint=flushed_every(),
+        checkpoint=CHECKPOINT_BYTES,
         start=figures["start"],
     )
-    return float(simulate(worker, nbytes).seconds[0]), bound(worker)
-
-
-def bound(worker: Worker) -> str:
-    """What bounds a worker."""
-    return bottleneck(worker)[0]
+    return float(simulate(worker, nbytes).seconds[0]), bottleneck(worker)[0]
 
 
 def one_round(places: dict[str, Path], nbytes: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -201,7 +186,6 @@ def main() -> None:
         "machine": machine(),
         "bytes": options.bytes,
         "rounds": options.rounds,
-        "flushed every": None if math.isinf(flushed_every()) else flushed_every(),
         "config bytes": len(json.dumps(table.get_config())),
         "figures": figures,
         "core": core,
