@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from typing import Any
 
@@ -32,7 +31,7 @@ class Virtual:
         self._starts = tuple(part.start for part in block)
         self.shape = tuple(part.stop - part.start for part in block)
         self.dtype = dtype
-        self.device = None if device is None else _checked(device)
+        self.device = None if device is None else backends.checked_name(device)
 
     @property
     def ndim(self) -> int:
@@ -80,7 +79,8 @@ class Virtual:
         Args:
             out: a writable array of shape (len(ids), *shape[1:]) and of the table's dtype, contiguous or strided: NumPy's,
                 CuPy's, or any on a GPU with __dlpack__ or __cuda_array_interface__.
-            ids: 1-D array of row ids as in an index (int64 ones are not copied), or a slice of step 1.
+            ids: 1-D array of row ids as in an index (int64 ones are not copied, but by a shard that does not begin at row 0), or a
+                slice of step 1.
 
         Returns:
             `out`.
@@ -143,10 +143,3 @@ class Virtual:
             rows = backend.moved_rows(rows, self._starts[0])
         starts, counts = zip(*((part.start, part.stop - part.start) for part in parts), strict=True)
         return Region(self._logical, (0, *starts[1:]), (len(rows), *counts[1:]), rows)
-
-
-def _checked(device: Any) -> str:
-    """A device's name; whether it is there is asked where it is used, which may be another machine."""
-    with contextlib.suppress(backends.DeviceError):
-        backends.select(device)
-    return str(device)
