@@ -20,28 +20,28 @@ class Selection:
 
     Attributes:
         block: a slice of step 1 an axis; full along the first where there are ids.
-        ids: 1-D row ids, not checked yet, or None. ids_shape: the dimensions that they stand for.
+        ids: 1-D row ids, not checked yet, or None. ids_shape: the dimensions that they stand for; None means as they are.
         rest: the index (integers and slices, an entry an axis) still to be applied to the part; None if there is none.
     """
 
     block: tuple[slice, ...]
     ids: Any = None
-    ids_shape: tuple[int, ...] = ()
+    ids_shape: tuple[int, ...] | None = None
     rest: tuple[Any, ...] | None = None
 
     def finish(self, part: Any) -> Any:
         """The result, of the part that was made."""
         if self.rest is not None:
             part = part[self.rest]
-        return part if len(self.ids_shape) == (self.ids is not None) else part.reshape(*self.ids_shape, *part.shape[1:])
+        return part if self.ids_shape is None else part.reshape((*self.ids_shape, *part.shape[1:]))
 
 
 def select(key: Any, shape: tuple[int, ...]) -> Selection:
     """The selection that `array[key]` names for an array of this shape.
 
     Raises:
-        TypeError: an entry is no integer, slice or, for axis 0, array of ids. IndexError: too many entries, or an integer out of
-            range; the message says which.
+        TypeError: an entry is no integer, slice or, for axis 0, array of ids. IndexError: too many entries, or an integer or a
+            range out of range; the message says which. MemoryError: there is no room for the ids of a slice or range.
     """
     entries = _entries(key, len(shape))
     block: list[slice] = []
@@ -49,21 +49,24 @@ def select(key: Any, shape: tuple[int, ...]) -> Selection:
     part: slice
     then: Any
     ids: Any = None
-    ids_shape: tuple[int, ...] = ()
+    ids_shape: tuple[int, ...] | None = None
     for axis, (entry, length) in enumerate(zip(entries, shape, strict=True)):
         if isinstance(entry, slice):
             part, then = _covering(entry, axis, length)
             if axis == 0 and then != slice(None):  # far-apart rows: by their ids, without those between them
-                picked = range(*entry.indices(length))
-                ids, ids_shape = _numbers(picked), (len(picked),)
+                ids = _numbers(range(*entry.indices(length)))
                 part, then = slice(0, length), slice(None)
         elif (number := _integer(entry)) is not None:
             part, then = slice(number, number + 1), 0
-            if not 0 <= number < length:
-                raise IndexError(f"{_place(axis, number)} of an array of shape {shape}: {_allowed(axis, length)}")
+            _check(number, axis, shape)
         elif axis == 0:
             part, then = slice(0, length), slice(None)
-            ids, ids_shape = _flat(entry)
+            if isinstance(entry, range):
+                for number in (entry[0], entry[-1]) if entry else ():
+                    _check(number, 0, shape)
+                ids = _numbers(entry)
+            else:
+                ids, ids_shape = _flat(entry)
         else:
             raise TypeError(f"index {axis} is a {type(entry).__name__}: it must be an integer or a slice; ids pick rows alone")
         block.append(part)
@@ -98,14 +101,15 @@ def _integer(entry: Any) -> int | None:
         return None
 
 
-def _place(axis: int, number: int) -> str:
-    return f"row {shown(number)}" if axis == 0 else f"index {shown(number)} along axis {axis}"
-
-
-def _allowed(axis: int, length: int) -> str:
-    if not length:
-        return f"it has no {'rows' if axis == 0 else 'elements there'}"
-    return f"{'ids' if axis == 0 else 'they'} run from 0 to {length - 1}, none from the end"
+def _check(number: int, axis: int, shape: tuple[int, ...]) -> None:
+    """Refuse (IndexError) an integer that is none of an axis."""
+    if 0 <= number < shape[axis]:
+        return
+    place = f"row {shown(number)}" if axis == 0 else f"index {shown(number)} along axis {axis}"
+    allowed = f"{'ids' if axis == 0 else 'they'} run from 0 to {shape[axis] - 1}, none from the end"
+    if not shape[axis]:
+        allowed = f"it has no {'rows' if axis == 0 else 'elements there'}"
+    raise IndexError(f"{place} of an array of shape {shape}: {allowed}")
 
 
 def _covering(entry: slice, axis: int, length: int) -> tuple[slice, slice]:
@@ -116,36 +120,47 @@ def _covering(entry: slice, axis: int, length: int) -> tuple[slice, slice]:
         raise TypeError(f"index {axis} is {entry!r}: start, stop and step must be integers or None") from None
     picked = range(start, stop, step)
     if not picked:
-        return slice(min(start, length), min(start, length)), slice(None)
+        return slice(0, 0), slice(None)
     low, high = min(picked[0], picked[-1]), max(picked[0], picked[-1])
     return slice(low, high + 1), slice(None) if step == 1 else slice(None, None, step)
 
 
-def _flat(ids: Any) -> tuple[Any, tuple[int, ...]]:
-    """Ids of any shape as 1-D ones, and their shape; whatever else it is, is left to the check of ids to refuse."""
+def _flat(ids: Any) -> tuple[Any, tuple[int, ...] | None]:
+    """Ids of any shape as 1-D ones, and that shape if it is another; what is no ids is left to their check to refuse."""
     if not is_on_gpu(ids):
         ids = _on_host(ids)
     shape = getattr(ids, "shape", None)
-    if shape is None:
-        return ids, (len(ids),) if hasattr(ids, "__len__") else ()
-    return (ids if len(shape) == 1 else ids.reshape(-1)), tuple(shape)
+    if shape is None or len(shape) == 1:
+        return ids, None
+    return ids.reshape(-1), tuple(shape)
 
 
 def _numbers(numbers: range) -> Any:
-    """A range as an array, whose stop may be beyond any int64."""
-    array = np.arange(len(numbers), dtype=np.int64)
+    """A range of numbers that int64 holds as an array; its start, stop and step may be beyond that."""
+    if not numbers:
+        return np.zeros(0, np.int64)
+    count = (numbers[-1] - numbers[0]) // numbers.step + 1  # len() ends at 2^63 - 1
+    if count == 1:
+        return np.array([numbers[0]], np.int64)
+    try:
+        if count >= 2**60:  # of 2^63 NumPy makes none at all
+            raise MemoryError
+        array = np.arange(count, dtype=np.int64)
+    except MemoryError:
+        raise MemoryError(f"{count} row ids take {8 * count} bytes, which cannot be allocated here") from None
     array *= numbers.step
     array += numbers.start
     return array
 
 
 def _on_host(ids: Any) -> Any:
-    if isinstance(ids, range):
-        return _numbers(ids)
+    """Ids as an array, or as the 1-D list that they are, whose check looks at each."""
     if not isinstance(ids, (list, tuple)):
         return np.asarray(ids)
     try:
         array = np.asarray(ids)
+        if array.ndim > 1 and array.dtype.kind not in "iu":  # nested lists that are empty, or mixed and beyond int64
+            array = np.asarray(ids, object)
     except (ValueError, OverflowError):  # lists of unequal lengths
         return ids
     return array if array.ndim > 1 else ids

@@ -56,16 +56,13 @@ class Table(Virtual):
         if not isinstance(initializer, Initializer):
             raise TypeError(f"init={init!r} must be an initializer's name, class, instance or config")
         check_parts(initializer)
-        if name is not None and not isinstance(name, str):
-            raise TypeError(f"name={name!r} must be a string or None")
         law = initializer.law(logical, kind)
         source = None if seed is None else key_source(seed)
-        key = None
-        if not isinstance(law, Structure) or law.random:
+        self._settle(initializer, law, None, logical, kind, name, device)
+        if _draws(law):  # last, when nothing can fail any more
             source = initializer.key_source() if source is None else source
             key = source.next_key() if isinstance(source, SeedGenerator) else source
-            key = key if name is None else key.fold_in(name)
-        self._settle(initializer, law, key, logical, kind, name, device)
+            self.key = self._key = key if name is None else key.fold_in(name)
 
     @classmethod
     def _of(
@@ -74,11 +71,16 @@ class Table(Virtual):
         """The table with this key."""
         check_parts(initializer)
         kind = dtypes.canonical(dtype)
+        law = initializer.law(logical, kind) if law is None else law
+        if key is None and _draws(law):
+            raise ValueError(f"key=None: {type(initializer).__name__} draws random numbers, and its recipe must have a key")
         made = cls.__new__(cls)
-        made._settle(initializer, initializer.law(logical, kind) if law is None else law, key, logical, kind, name, device)
+        made._settle(initializer, law, key, logical, kind, name, device)
         return made
 
     def _settle(self, initializer: Initializer, law: Any, key: Any, logical: Any, dtype: Any, name: Any, device: Any) -> None:
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"name={name!r} must be a string or None")
         self.initializer, self.key, self.name, self._asked = initializer, key, name, logical
         whole = initializer.output_shape(logical)
         super().__init__(law, key, whole, tuple(slice(0, length) for length in whole), dtype, device)
@@ -127,14 +129,8 @@ class Table(Virtual):
             ValueError: fewer rows, or the distribution of the old ones would be another at that number of rows; the message says
                 why.
         """
-        if not self.shape or self.shape != self._asked:
-            raise ValueError(
-                f"grow: {type(self.initializer).__name__} makes a tensor of shape {self.shape}, which has no rows to add"
-            )
-        if integer(rows, "rows") < self.shape[0]:
-            raise ValueError(f"rows={rows} are fewer than the {self.shape[0]} that the table has; a table only grows")
-        logical = checked_shape((rows, *self.shape[1:]))
-        law = grown_law(self.initializer, self._law, self.shape, rows, self.dtype)
+        law = grown_law(self.initializer, self._law, self._asked, rows, self.dtype)
+        logical = (int(rows), *self._asked[1:])
         return self._of(self.initializer, logical, self.dtype, self.key, self.name, self.device, law)
 
     def shards(self, n: int, axis: int = 0, devices: Sequence[str] | None = None) -> list[Shard]:
@@ -193,6 +189,8 @@ class Shard(Virtual):
     """
 
     def __init__(self, table: Table, block: Any, device: str | None = None) -> None:
+        if not isinstance(table, Table):
+            raise TypeError(f"table is a {type(table).__name__}: it must be a Table")
         region = Region.of(table.shape, block)
         self.table = table
         self.block = tuple(slice(start, start + count) for start, count in zip(region.starts, region.counts, strict=True))
@@ -225,3 +223,7 @@ def boundaries(length: int, parts: int, number: int) -> tuple[int, int]:
     size, longer = divmod(length, parts)
     start = number * size + min(number, longer)
     return start, start + size + (number < longer)
+
+
+def _draws(law: Any) -> bool:
+    return not isinstance(law, Structure) or law.random

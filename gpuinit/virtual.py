@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import math
 from collections.abc import Generator, Iterable
@@ -34,7 +33,7 @@ class Virtual:
         self._starts = tuple(part.start for part in block)
         self.shape = tuple(part.stop - part.start for part in block)
         self.dtype = dtype
-        self.device = None if device is None else _checked(device)
+        self.device = None if device is None else backends.checked_name(device)
 
     @property
     def ndim(self) -> int:
@@ -87,7 +86,8 @@ class Virtual:
         Args:
             out: a writable array of shape (len(ids), *shape[1:]) and of the table's dtype, contiguous or strided: NumPy's,
                 CuPy's, or any on a GPU with __dlpack__ or __cuda_array_interface__.
-            ids: 1-D array of row ids as in an index (int64 ones are not copied), or a slice of step 1.
+            ids: 1-D array of row ids as in an index (int64 ones are not copied, but by a shard that does not begin at row 0), or
+                a slice of step 1.
 
         Returns:
             `out`.
@@ -179,14 +179,7 @@ class Virtual:
         if not self.shape:
             raise IndexError("ids need an array with at least one axis, and this one has shape ()")
         rows = backend.checked_rows(ids, self.shape[0])
-        if self._starts[0]:
+        if self._starts[0] and len(rows):  # where there are none the start may be 2^63
             rows = backend.moved_rows(rows, self._starts[0])
         starts, counts = zip(*((part.start, part.stop - part.start) for part in parts), strict=True)
         return Region(self._logical, (0, *starts[1:]), (len(rows), *counts[1:]), rows)
-
-
-def _checked(device: Any) -> str:
-    """A device's name; whether it is there is asked where it is used, which may be another machine."""
-    with contextlib.suppress(backends.DeviceError):
-        backends.select(device)
-    return str(device)

@@ -6,14 +6,14 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 import pytest
 
-from gpuinit.backends import compiled, specification
+from gpuinit.backends import compiled, cpu, specification
 from gpuinit.distributions import Distribution, Normal, TruncatedNormal, Uniform
 from gpuinit.region import Region
 
@@ -69,6 +69,21 @@ def drawn(way: Callable[..., None], law: Distribution, key: Any, region: Region,
 def way(request: pytest.FixtureRequest) -> Callable[..., None]:
     """Each way of the CPU backend in turn."""
     return WAYS[request.param]
+
+
+@pytest.fixture(scope="module")
+def poisoned_memory() -> Iterator[None]:
+    """What the CPU backend allocates is full of poison, so that an element of a new array that nobody writes shows."""
+    empty = cpu.CPU.empty
+
+    def full(self: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
+        out = empty(self, shape, dtype)
+        out.reshape(-1).view(np.uint8)[...] = POISON
+        return out
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cpu.CPU, "empty", full)
+        yield
 
 
 PEAK = """

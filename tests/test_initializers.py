@@ -26,7 +26,7 @@ def same(a: Any, b: Any) -> bool:
     return bool(a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes())
 
 
-OTHERS = ("DeviceError", "QuantileError", "OrthogonalityReport")
+OTHERS = ("DeviceError", "QuantileError", "OrthogonalityReport", "Shard", "Table")
 
 
 def test_the_classes() -> None:

@@ -20,7 +20,7 @@ from gpuinit.backends.errors import DeviceError
 from gpuinit.key import Key
 from gpuinit.region import Region
 
-__all__ = ["Backend", "DeviceError", "default_device", "owner", "select"]
+__all__ = ["Backend", "DeviceError", "checked_name", "default_device", "owner", "select"]
 
 
 class Backend(Protocol):
@@ -74,9 +74,16 @@ def select(device: str | None, near: Any = None) -> Backend:
         return cpu.BACKEND
     if device is None:
         return _gpu(name, "cuda", None) if probe.status().usable else cpu.BACKEND
-    if not isinstance(device, str) or not (device == "cuda" or (device.startswith("cuda:") and device[5:].isdecimal())):
-        raise ValueError(f"{name}={device!r} is not a device: it must be 'cpu', 'cuda' or 'cuda:N'")
+    checked_name(device, name)
     return _gpu(name, device, int(device[5:]) if device != "cuda" else None)
+
+
+def checked_name(device: Any, name: str = "device") -> str:
+    """A device's name; ValueError for what is none. Whether the device is there is not asked, and no GPU is touched."""
+    is_name = isinstance(device, str) and (device in ("cpu", "cuda") or (device.startswith("cuda:") and device[5:].isdecimal()))
+    if not is_name:
+        raise ValueError(f"{name}={device!r} is not a device: it must be 'cpu', 'cuda' or 'cuda:N'")
+    return str(device)
 
 
 def _gpu(name: str, device: str, number: int | None) -> Backend:
