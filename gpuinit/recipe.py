@@ -9,7 +9,7 @@ from typing import Any
 
 from gpuinit import dtypes, registry
 from gpuinit.initializers import Initializer
-from gpuinit.key import CONTRACT, Key, SeedGenerator, check_contract
+from gpuinit.key import CONTRACT, Key, SeedGenerator, check_contract, integer
 from gpuinit.region import checked_shape
 from gpuinit.version import __version__
 
@@ -27,6 +27,7 @@ class Recipe:
         config: the initializer as `registry.serialize` writes it, its seed left out.
         key: the key that it draws from, None for a deterministic initializer.
         shape: the logical tensor's dimensions. dtype: the name of its element type.
+        block: the part of the tensor that the file holds, a start and a stop an axis; None if it holds all of it.
         version: the gpuinit release that wrote it. contract: the version of the stream contract (docs/stream.md).
     """
 
@@ -36,6 +37,7 @@ class Recipe:
     dtype: str
     version: str = __version__
     contract: int = CONTRACT
+    block: tuple[tuple[int, int], ...] | None = None
 
     @classmethod
     def of(cls, initializer: Initializer, shape: Any, dtype: Any = None, key: Key | None = None) -> Recipe:
@@ -85,6 +87,7 @@ class Recipe:
             "key": None if self.key is None else self.key.get_config(),
             "shape": list(self.shape),
             "dtype": self.dtype,
+            **({} if self.block is None else {"block": [list(ends) for ends in self.block]}),
         }
 
     @classmethod
@@ -94,12 +97,21 @@ class Recipe:
         Raises:
             ValueError: not a recipe, or one of another contract. TypeError: a field of the wrong type.
         """
-        if not isinstance(data, Mapping) or set(data) != set(_FIELDS):
+        if not isinstance(data, Mapping) or set(data) - {"block"} != set(_FIELDS):
             raise ValueError(f"not a gpuinit recipe: it must be an object with the fields {', '.join(_FIELDS)}")
         check_contract(dict(data))
         key = None if data["key"] is None else Key.from_config(data["key"])
         shape, dtype = checked_shape(tuple(data["shape"])), dtypes.canonical(data["dtype"]).name
-        return cls(dict(_decoded(data["initializer"])), key, shape, dtype, str(data["gpuinit"]), data["contract"])
+        block = None if data.get("block") is None else _block(data["block"])
+        return cls(dict(_decoded(data["initializer"])), key, shape, dtype, str(data["gpuinit"]), data["contract"], block)
+
+
+def _block(ends: Any) -> tuple[tuple[int, int], ...]:
+    """A block as JSON has it."""
+    try:
+        return tuple((integer(start, "start"), integer(stop, "stop")) for start, stop in ends)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"block={ends!r} is not a recipe's block: it must have a start and a stop an axis ({error})") from None
 
 
 def _encoded(value: Any) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 from gpuinit import dtypes, registry
@@ -16,7 +18,7 @@ from gpuinit.region import Region, checked_shape
 from gpuinit.structures import Structure
 from gpuinit.virtual import Virtual
 
-__all__ = ["Shard", "Table", "boundaries"]
+__all__ = ["Shard", "Table", "boundaries", "described"]
 
 
 class Table(Virtual):
@@ -197,6 +199,18 @@ class Shard(Virtual):
         chosen = table.device if device is None else device
         super().__init__(table._law, table.key, table.shape, self.block, table.dtype, chosen)
 
+    @property
+    def start(self) -> int:
+        """The index of its first element in the whole, in C order; 0 if it has none."""
+        return (
+            sum(part.start * math.prod(self.table.shape[axis + 1 :]) for axis, part in enumerate(self.block)) if self.size else 0
+        )
+
+    @property
+    def recipe(self) -> Recipe:
+        """What it is made of: the table's recipe, and the block."""
+        return replace(self.table.recipe, block=tuple((part.start, part.stop) for part in self.block))
+
     def get_config(self) -> dict[str, Any]:
         """The shard as JSON can hold it; `from_config` makes it again."""
         block = [[part.start, part.stop] for part in self.block]
@@ -216,6 +230,12 @@ class Shard(Virtual):
     def __repr__(self) -> str:
         block = ", ".join(f"{part.start}:{part.stop}" for part in self.block)
         return f"Shard([{block}] of {self.table!r})"
+
+
+def described(recipe: Recipe, device: str | None = None, custom_objects: Mapping[str, Any] | None = None) -> Table | Shard:
+    """The table, or the shard of one, that a recipe describes."""
+    table = Table.from_recipe(recipe, device=device, custom_objects=custom_objects)
+    return table if recipe.block is None else Shard(table, tuple(slice(*ends) for ends in recipe.block))
 
 
 def boundaries(length: int, parts: int, number: int) -> tuple[int, int]:

@@ -27,6 +27,7 @@ examples:
   gpuinit create --tables tables.csv --out tables/ --init truncated_normal --arg stddev=0.02 --dtype bfloat16
   gpuinit create --shape 1000000,128 --init he_normal --out w.npy
   gpuinit create --tables tables.csv --out tables/ --resume
+  gpuinit create --shape 1000000000,128 --out w.safetensors --shard $RANK/$WORLD_SIZE
 
 tables.csv has the header feature,rows,dim and a line a table. tables.toml has a section a table:
   init = "random_uniform"          # defaults, if wanted: init, args, dtype, seed
@@ -74,6 +75,12 @@ def add(commands: Any) -> None:
         "--device", metavar="NAME", type=values.text, help="cpu, cuda or cuda:N (default: GPUINIT_DEVICE, else cpu)"
     )
     parser.add_argument(
+        "--shard",
+        metavar="RANK/WORLD",
+        type=values.shard,
+        help="write the rows of one of WORLD processes alone, ranks from 0; its file has -0000R-of-0000W in its name, from 1",
+    )
+    parser.add_argument(
         "--index",
         action="store_true",
         help=f"also write {INDEX_NAME}, which Hugging Face's tools read; each tensor then has its table's name",
@@ -103,7 +110,9 @@ def _plan(options: argparse.Namespace) -> list[Job]:
     if len(args) != len(options.args or ()):
         names = [name for name, _ in options.args]
         raise ValueError(f"--arg {next(name for name in names if names.count(name) > 1)} is given twice")
-    common = {name: getattr(options, name) for name in ("init", "dtype", "seed", "device")}
+    common = {name: getattr(options, name) for name in ("init", "dtype", "seed", "device", "shard")}
+    if options.index and options.shard:
+        raise ValueError("--index lists whole tensors, and --shard writes a part of each")
     if options.tables is None:
         if options.max_rows is not None:
             raise ValueError("--max-rows limits the rows of --tables; with --shape give the rows themselves")

@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-__all__ = ["argument", "integer", "shape", "share", "text"]
+__all__ = ["argument", "integer", "shape", "shard", "share", "text"]
 
 _WORDS = {"true": True, "false": False, "none": None, "null": None}
 
@@ -52,6 +52,14 @@ def shape(text: str) -> tuple[int, ...]:
         return tuple(map(int, parts))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{_shown(text)} must be integers separated by commas, as in 1000000,128") from None
+
+
+def shard(text: str) -> tuple[int, int]:
+    """`rank/world`: which of how many parts, counted from 0."""
+    rank, slash, world = text.partition("/")
+    if not slash or not rank.strip().isdecimal() or not world.strip().isdecimal() or len(text) > _DIGITS:
+        raise argparse.ArgumentTypeError(f"{_shown(text)} must be RANK/WORLD, as 0/8 for the first of eight")
+    return int(rank), int(world)
 
 
 def share(text: str) -> float:

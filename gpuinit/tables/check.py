@@ -16,11 +16,12 @@ import numpy as np
 
 from gpuinit import backends, dtypes
 from gpuinit.recipe import Recipe
-from gpuinit.table import Table
+from gpuinit.table import described
 from gpuinit.tables import pipeline
 from gpuinit.tables.contents import Block, Contents, block_at, block_count, buffer
 from gpuinit.tables.formats import by_suffix
 from gpuinit.tables.headers import DamagedError
+from gpuinit.virtual import Virtual
 
 __all__ = ["MOST_RANGES", "Checked", "Difference", "check"]
 
@@ -119,7 +120,7 @@ def check(
             if text is None:
                 raise ValueError(f"file: {str(path)!r} carries no recipe, so that nobody knows what it is to hold")
             recipe = Recipe.from_json(text)
-            table = Table.from_recipe(recipe, device=backends.select(device).device, custom_objects=custom_objects)
+            table = described(recipe, backends.select(device).device, custom_objects)
             if (header.shape, header.dtype) != (table.shape, table.dtype):
                 raise DamagedError(
                     f"it is of shape {header.shape} and dtype {header.dtype.name}, and its recipe of shape {table.shape} and "
@@ -135,7 +136,7 @@ def check(
     return result
 
 
-def _compare(result: Checked, table: Table, contents: Contents, sample: float | None, progress: Progress) -> None:
+def _compare(result: Checked, table: Virtual, contents: Contents, sample: float | None, progress: Progress) -> None:
     chosen = _chosen(table, contents, sample)
     nbytes = math.prod(contents.grid) * table.dtype.itemsize
     with contextlib.closing(table.chunks((block.slices for block in chosen), nbytes)) as made:
@@ -150,7 +151,7 @@ def _compare(result: Checked, table: Table, contents: Contents, sample: float | 
         _add(result, Difference(contents.held(), table.size, contents.place(contents.held()), missing=True))
 
 
-def _chosen(table: Table, contents: Contents, sample: float | None) -> list[Block]:
+def _chosen(table: Virtual, contents: Contents, sample: float | None) -> list[Block]:
     """The blocks to compare: all, or one of each of so many equal runs of them."""
     count = block_count(table.shape, contents.grid)
     chosen = count if sample is None else min(count, math.ceil(count * sample))
@@ -159,7 +160,7 @@ def _chosen(table: Table, contents: Contents, sample: float | None) -> list[Bloc
     return [block_at(table.shape, contents.grid, number) for number in numbers]
 
 
-def _read_ahead(table: Table, contents: Contents, chosen: list[Block], nbytes: int) -> Iterator[Array]:
+def _read_ahead(table: Virtual, contents: Contents, chosen: list[Block], nbytes: int) -> Iterator[Array]:
     """For each block, as a 1-D array, the elements that the file has of it, read while the one before is looked at."""
     buffers = [buffer(nbytes), buffer(nbytes)]
     held = contents.held()

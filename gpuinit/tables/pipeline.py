@@ -44,7 +44,7 @@ class Pipeline:
         """Make and write what is missing. After an error nothing is left that writes, and `standing` says what is written."""
         job, grid = self._job, self._contents.grid
         missing = list(blocks(job.shape, grid, self.standing.elements))
-        chunks = job.table.chunks((block.slices for block in missing), math.prod(grid) * job.dtype.itemsize)
+        chunks = job.source.chunks((block.slices for block in missing), math.prod(grid) * job.dtype.itemsize)
         with (
             contextlib.closing(chunks),  # once nothing is written from its memory any more
             ThreadPoolExecutor(1, "gpuinit-writer") as writer,
@@ -52,7 +52,7 @@ class Pipeline:
         ):
             try:
                 for block, chunk in zip(missing, chunks, strict=True):
-                    self.digest.update(chunk, block.start)
+                    self.digest.update(chunk, job.start + block.start)
                     future = writer.submit(self._contents.write, block, chunk)
                     self._pending.append((future, Standing(block.start + block.size, self.digest.hash)))
                     while len(self._pending) > 1:  # its buffer is the next one's

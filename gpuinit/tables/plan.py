@@ -16,7 +16,7 @@ from gpuinit.initializers import Initializer
 from gpuinit.key import Key, integer
 from gpuinit.recipe import Recipe
 from gpuinit.region import checked_shape
-from gpuinit.table import Table
+from gpuinit.table import Shard, Table
 from gpuinit.tables.choice import DEFAULT_INIT, Choice, blamed, initializer
 from gpuinit.tables.formats import FORMATS, TENSOR_NAME, Format, by_suffix
 from gpuinit.tables.spec import Specs, TableSpec
@@ -28,7 +28,7 @@ __all__ = ["Job", "plan_tables", "plan_tensor"]
 class Job:
     """One file to write: the tensor `initializer(logical, dtype)`, whose dimensions are `shape`, made on `device`.
 
-    `tensor`: what a file that names its tensors calls it.
+    `tensor`: what a file that names its tensors calls it. `part`: of which rank of how many it holds the rows; None if of all.
     """
 
     name: str
@@ -39,21 +39,22 @@ class Job:
     dtype: np.dtype[Any]
     device: str
     tensor: str = TENSOR_NAME
+    part: tuple[int, int] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The tensor's dimensions."""
-        return self.table.shape
+        """The dimensions of what the file holds."""
+        return self.source.shape
 
     @property
     def nbytes(self) -> int:
         """The size of its elements in bytes."""
-        return self.table.nbytes
+        return self.source.nbytes
 
     @cached_property
     def recipe(self) -> Recipe:
         """What the file carries to say how it was made."""
-        return self.table.recipe
+        return self.source.recipe
 
     @property
     def overhead(self) -> int:
@@ -75,6 +76,16 @@ class Job:
         """The tensor, as a table that is not there."""
         return Table(self.logical, self.initializer, self.dtype, device=self.device)
 
+    @cached_property
+    def source(self) -> Table | Shard:
+        """What of it the file holds."""
+        return self.table if self.part is None else self.table.shard(*self.part)
+
+    @property
+    def start(self) -> int:
+        """The index in the tensor of the file's first element, in C order."""
+        return self.source.start if isinstance(self.source, Shard) else 0
+
 
 def plan_tables(
     specs: Specs,
@@ -88,6 +99,7 @@ def plan_tables(
     max_rows: int | None = None,
     device: str | None = None,
     named: bool = False,
+    shard: tuple[int, int] | None = None,
 ) -> list[Job]:
     """The jobs that write each table into the folder `out` as NAME.safetensors, NAME.npy or NAME.zarr.
 
@@ -101,6 +113,7 @@ def plan_tables(
         device: as in an initializer's call.
         named: whether the tensor in a safetensors file has its table's name, as an index of the files needs it, and not
             "weight".
+        shard: (rank, world): write the rows of `Table.shard(rank, world)` alone, to NAME-0000R-of-0000W, counted from 1 there.
 
     Raises:
         ValueError, TypeError: anything in it is wrong; where the file is, a SpecError that says its line.
@@ -127,7 +140,7 @@ def plan_tables(
         path = Path(out) / (spec.name + form.suffix)
         limited = _limited(spec, max_rows)
         job = _job(spec.name, path, form, choice, key.fold_in(spec.name), limited, device, partial(_place, spec))
-        jobs.append(replace(job, tensor=spec.name) if named else job)
+        jobs.append(_part(replace(job, tensor=spec.name) if named else job, shard, partial(_place, spec)))
     return jobs
 
 
@@ -163,6 +176,7 @@ def plan_tensor(
     dtype: str | None = None,
     seed: int | None = None,
     device: str | None = None,
+    shard: tuple[int, int] | None = None,
 ) -> list[Job]:
     """The one job that writes a tensor into the file `out`, whose suffix chooses the format.
 
@@ -177,7 +191,7 @@ def plan_tensor(
     device = backends.select(device).device
     choice = Choice(DEFAULT_INIT, {}, None).then(init, args, dtype)
     name = path.name.removesuffix(form.suffix)
-    return [_job(name, path, form, choice, Key(0 if seed is None else seed), checked_shape(shape), device)]
+    return [_part(_job(name, path, form, choice, Key(0 if seed is None else seed), checked_shape(shape), device), shard)]
 
 
 def _format(name: str) -> Format:
@@ -190,6 +204,16 @@ def _limited(spec: TableSpec, max_rows: int | None) -> tuple[int, ...]:
     if max_rows is None or not spec.shape:
         return spec.shape
     return (min(spec.shape[0], max_rows), *spec.shape[1:])
+
+
+def _part(job: Job, shard: tuple[int, int] | None, place: Callable[[str], str] | None = None) -> Job:
+    """The job of one shard's rows, in a file of its own."""
+    if shard is None:
+        return job
+    with blamed("shape", place):
+        job.table.shard(*shard)
+    name = f"{job.name}-{shard[0] + 1:05d}-of-{shard[1]:05d}"
+    return replace(job, name=name, path=job.path.with_name(name + job.format.suffix), part=shard)
 
 
 def _job(

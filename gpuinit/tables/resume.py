@@ -67,7 +67,7 @@ def verified(
                 break
             chunk = block.in_memory(memory, job.dtype)
             contents.read(block, chunk)
-            digest.update(chunk, block.start)
+            digest.update(chunk, job.start + block.start)
             start = block.start + block.size
             progress(job, chunk.nbytes)
     except (EOFError, ValueError, DamagedError) as error:
