@@ -35,7 +35,7 @@ def array(table: Virtual, chunks: Any = "auto") -> Any:
         raise ValueError(f"chunks={chunks!r} do not cut shape {table.shape} into blocks: {error}") from error
     return from_array(
         table,
-        blocks,
+        blocks,  # lengths: with "auto" Dask would take the table's methods `chunks` and `shards` for a file's chunks
         name=f"{type(table).__name__.lower()}-{tokenize(_described(table), blocks)}",
         asarray=False,
         meta=_meta(table),
