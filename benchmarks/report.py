@@ -38,7 +38,7 @@ def tables(results: dict) -> str:
     lines = [
         heading(results["machine"]),
         "",
-        "| tables of 10^12 rows of 128, not in memory; one thread on each side | gpuinit | peer, on 10^6 rows in memory | ratio |",
+        "| a table of 10^12 rows of 128, not in memory; one thread on each side | gpuinit | peer, 10^6 rows in memory | ratio |",
         "| --- | --- | --- | --- |",
     ]
     for row in results["rows"]:
