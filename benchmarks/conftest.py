@@ -1,6 +1,7 @@
 """Collects every benchmark's figures, prints them as one table and writes them into benchmarks/results/.
 
-Those of bench_orthogonal.py go to orthogonal.json, all others to cpu.json; a file is written if there is something to write.
+Those of bench_orthogonal.py go to orthogonal.json, of bench_tables.py to tables.json, all others to cpu.json; a file is written
+if there is something to write.
 """
 
 from __future__ import annotations
@@ -30,8 +31,11 @@ def pytest_sessionfinish(session: Any, exitstatus: int) -> None:
     for run in runs.benchmarks if runs else ():
         if run.extra_info:
             _ROWS.append({"name": run.name, **run.extra_info})
-    orthogonal = [row for row in _ROWS if row["name"].startswith("test_orthogonal[")]
-    for name, rows in (("orthogonal", orthogonal), ("cpu", [row for row in _ROWS if row not in orthogonal])):
+    files: dict[str, list[dict[str, Any]]] = {"orthogonal": [], "tables": [], "cpu": []}
+    for row in _ROWS:
+        kind = "orthogonal" if row["name"].startswith("test_orthogonal[") else "cpu"
+        files["tables" if row["name"].startswith("test_table_") else kind].append(row)
+    for name, rows in files.items():
         if rows and exitstatus == 0:
             save(name, rows)
 

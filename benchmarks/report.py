@@ -33,6 +33,28 @@ def orthogonal(results: dict) -> str:
     return "\n".join(lines)
 
 
+def tables(results: dict) -> str:
+    """The Markdown of tables.json."""
+    lines = [
+        heading(results["machine"]),
+        "",
+        "| a table of 10^12 rows of 128, not in memory; one thread on each side | gpuinit | peer, 10^6 rows in memory | ratio |",
+        "| --- | --- | --- | --- |",
+    ]
+    for row in results["rows"]:
+        kind, case = re.match(r"test_table_(\w+?)(?:\[(.*)\])?$", row["name"]).groups()
+        speed = f"{row['M rows/s']:.1f} M rows/s" if "M rows/s" in row else f"{row['us a call']:.0f} us"
+        what = {"construction": "making the table", "one_row": f"one row, `{case}`"}.get(kind)
+        what = what or f"a million random rows, {case.replace('-', ', ').replace('_', ' ')}"
+        peers = [(name, value) for name, value in row.items() if isinstance(value, dict)]
+        for peer, figures in peers:
+            ratio = f"{figures['ratio']:.2f} ({figures['least']:.2f} .. {figures['most']:.2f})"
+            lines.append(f"| {what} | {speed} | {peer} | {ratio} |")
+        if not peers:
+            lines.append(f"| {what} | {speed} | | |")
+    return "\n".join(lines)
+
+
 def table(results: dict) -> str:
     """The Markdown of cpu.json."""
     rows = {row["name"]: row for row in results["rows"]}
@@ -64,11 +86,11 @@ def table(results: dict) -> str:
 
 def main() -> None:
     """Replace the block between README's markers."""
-    found = {name: json.loads((ROOT / f"benchmarks/results/{name}.json").read_text()) for name in ("cpu", "orthogonal")}
+    found = {name: json.loads((ROOT / f"benchmarks/results/{name}.json").read_text()) for name in ("cpu", "orthogonal", "tables")}
     readme = ROOT / "README.md"
     before, rest = readme.read_text().split(START)
-    tables = f"{table(found['cpu'])}\n\n{orthogonal(found['orthogonal'])}"
-    readme.write_text(f"{before}{START}\n{tables}\n{END}{rest.split(END)[1]}")
+    shown = f"{table(found['cpu'])}\n\n{orthogonal(found['orthogonal'])}\n\n{tables(found['tables'])}"
+    readme.write_text(f"{before}{START}\n{shown}\n{END}{rest.split(END)[1]}")
 
 
 if __name__ == "__main__":
