@@ -72,6 +72,7 @@ def one_format(folder: Path, suffix: str, rows: int, rounds: int) -> dict[str, A
     row = {
         "format": suffix[1:],
         "bytes": nbytes,
+        "rounds": rounds,
         "plain write, GB/s": round(nbytes / statistics.median(plains) / 1e9, 3),
         "create, GB/s": round(nbytes / statistics.median(makes) / 1e9, 3),
         "ratio": round(statistics.median(ratios), 3),

@@ -55,6 +55,24 @@ def tables(results: dict) -> str:
     return "\n".join(lines)
 
 
+def files(results: dict) -> str:
+    """The Markdown of files.json."""
+    machine, rows = results["machine"], results["rows"]
+    size, rounds = rows[0]["bytes"] / 2**30, rows[0]["rounds"]
+    lines = [
+        f"{machine['processor']}, {machine['processors']} processors, {machine['date']}, commit {machine['commit']}. {rounds} rounds; "
+        "a ratio is the time of a plain sequential write of as many bytes, in the same round, divided by create's.",
+        "",
+        f"| a table of {size:.0f} GiB | plain write, GB/s | create, GB/s | ratio | check, GB/s | peak memory, MiB |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in rows:
+        ratio = f"{row['ratio']:.2f} ({row['least']:.2f} .. {row['most']:.2f})"
+        figures = (row["plain write, GB/s"], row["create, GB/s"], ratio, row["check, GB/s"], row["peak memory, MiB"])
+        lines.append(f"| {row['format']} | {' | '.join(map(str, figures))} |")
+    return "\n".join(lines)
+
+
 def table(results: dict) -> str:
     """The Markdown of cpu.json."""
     rows = {row["name"]: row for row in results["rows"]}
@@ -84,12 +102,16 @@ def table(results: dict) -> str:
     return "\n".join([*lines, *whole, *calls, "", f"Whole processes: {'; '.join(started)}."])
 
 
+SHOWN = {"cpu": table, "orthogonal": orthogonal, "tables": tables, "files": files}
+"""The results that the README shows, and what writes each."""
+
+
 def main() -> None:
     """Replace the block between README's markers."""
-    found = {name: json.loads((ROOT / f"benchmarks/results/{name}.json").read_text()) for name in ("cpu", "orthogonal", "tables")}
+    found = {name: json.loads((ROOT / f"benchmarks/results/{name}.json").read_text()) for name in SHOWN}
     readme = ROOT / "README.md"
     before, rest = readme.read_text().split(START)
-    shown = f"{table(found['cpu'])}\n\n{orthogonal(found['orthogonal'])}\n\n{tables(found['tables'])}"
+    shown = "\n\n".join(write(found[name]) for name, write in SHOWN.items())
     readme.write_text(f"{before}{START}\n{shown}\n{END}{rest.split(END)[1]}")
 
 
