@@ -60,8 +60,8 @@ def files(results: dict) -> str:
     machine, rows = results["machine"], results["rows"]
     size, rounds = rows[0]["bytes"] / 2**30, rows[0]["rounds"]
     lines = [
-        f"{machine['processor']}, {machine['processors']} processors, {machine['date']}, commit {machine['commit']}. {rounds} rounds; "
-        "a ratio is the time of a plain sequential write of as many bytes, in the same round, divided by create's.",
+        f"{machine['processor']}, {machine['processors']} processors, {machine['date']}, commit {machine['commit']}. {rounds} "
+        "rounds; a ratio is the time of a plain sequential write of as many bytes, in the same round, divided by create's.",
         "",
         f"| a table of {size:.0f} GiB | plain write, GB/s | create, GB/s | ratio | check, GB/s | peak memory, MiB |",
         "| --- | --- | --- | --- | --- | --- |",
