@@ -66,7 +66,8 @@ def one_format(folder: Path, suffix: str, rows: int, rounds: int) -> dict[str, A
         assert facts["equal"]
         checks.append(seconds)
         peaks.append(peak)
-        (shutil.rmtree if path.is_dir() else os.unlink)(path)
+        for made in folder.iterdir():
+            (shutil.rmtree if made.is_dir() else os.unlink)(made)
     assert len(hashes) == 1
     ratios = [base / made for base, made in zip(plains, makes, strict=True)]
     row = {

@@ -12,11 +12,12 @@ from gpuinit.key import integer
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-__all__ = ["PIECE", "get_num_threads", "run", "set_num_threads"]
+__all__ = ["PIECE", "get_num_threads", "run", "set_num_threads", "spare"]
 
 PIECE = 2**19
 """Elements of one piece of work: a fraction of a millisecond, so that threads end together and Ctrl-C is met soon."""
 
+_local = threading.local()
 _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
 _threads: int | None = None
@@ -46,13 +47,18 @@ def set_num_threads(count: int) -> None:
         _forget_pool()
 
 
+def spare(count: int) -> None:
+    """Let the fills of this thread use `count` threads fewer, but at least one, for what runs beside them; 0 ends that."""
+    _local.spared = count
+
+
 def run(work: Callable[[int, int], None], size: int) -> None:
     """Call `work(first, last)` over pieces that cover 0 .. size, on this thread and the pool's; the first exception is raised.
 
     When it returns or raises, no piece is being worked at any more. Helpers that are busy elsewhere are not waited for.
     """
     turns = _Turns(work, size)
-    helpers = min(get_num_threads(), turns.pieces) - 1
+    helpers = min(get_num_threads() - getattr(_local, "spared", 0), turns.pieces) - 1
     try:
         for _ in range(helpers):
             _the_pool().submit(turns.help)

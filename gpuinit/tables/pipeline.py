@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
+from gpuinit.backends import threads
 from gpuinit.hashing import Digest
 from gpuinit.tables.contents import Contents, blocks
 from gpuinit.tables.journal import Journal, Standing
@@ -56,12 +57,14 @@ class Pipeline:
                     future = writer.submit(self._contents.write, block, chunk)
                     self._pending.append((future, Standing(block.start + block.size, self.digest.hash)))
                     while len(self._pending) > 1:  # its buffer is the next one's
+                        threads.spare(not self._pending[0][0].done())  # where the writer is late, it gets a processor of its own
                         self._settle(recorder)
                 while self._pending:
                     self._settle(recorder)
                 if self._recording:
                     self._recording.result()
             finally:
+                threads.spare(0)
                 self._stop()
 
     def _settle(self, recorder: ThreadPoolExecutor) -> None:
