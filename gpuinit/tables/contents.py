@@ -11,7 +11,12 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-__all__ = ["Block", "Contents", "Stream", "block_at", "block_count", "blocks", "buffer", "grid", "write_at"]
+from gpuinit.tables import direct
+
+__all__ = ["DIRECT_FROM", "Block", "Contents", "Stream", "block_at", "block_count", "blocks", "buffer", "grid", "write_at"]
+
+DIRECT_FROM = 256 << 20
+"""Bytes of elements from which on a file is written past the page cache, which could not serve such a file's readers anyway."""
 
 Array = np.ndarray[Any, Any]
 
@@ -72,10 +77,13 @@ class Stream:
         """`start`: the bytes before the first element. `nbytes`: those of a block at most."""
         self._file, self._start, self._itemsize = file, start, dtype.itemsize
         self._end = start + math.prod(shape) * dtype.itemsize
-        self.grid = grid(shape, max(1, nbytes // dtype.itemsize))
+        self._direct = self._end - start >= DIRECT_FROM
+        self.grid = grid(shape, max(1, nbytes // dtype.itemsize), direct.PAGE // math.gcd(direct.PAGE, dtype.itemsize))
 
     def write(self, block: Block, chunk: Array) -> None:
-        write_at(self._file, chunk, self._offset(block.start))
+        data, offset = chunk.reshape(-1).view(np.uint8), self._offset(block.start)
+        done = direct.write(self._file.fileno(), data, offset) if self._direct else 0
+        write_at(self._file, data[done:], offset + done)
 
     def read(self, block: Block, out: Array) -> None:
         offset, rest = self._offset(block.start), out.reshape(-1).view(np.uint8).data
@@ -113,15 +121,23 @@ def write_at(file: FileIO, array: Array, offset: int) -> None:
         offset, rest = offset + count, rest[count:]
 
 
-def grid(shape: tuple[int, ...], most: int) -> tuple[int, ...]:
-    """The shape of blocks of at most `most` >= 1 elements, consecutive in C order, as equal as they can be."""
+def grid(shape: tuple[int, ...], most: int, unit: int = 1) -> tuple[int, ...]:
+    """The shape of blocks of at most `most` >= 1 elements, consecutive in C order, as equal as they can be.
+
+    Where `most` allows it, all but the last of an axis have a multiple of `unit` elements.
+    """
     if not shape:
         return ()
     axis = next(k for k in range(len(shape)) if math.prod(shape[k + 1 :]) <= most)
     length = shape[axis]
     step = max(1, most // max(1, math.prod(shape[axis + 1 :])))
     pieces = max(1, -(-length // step))
-    return tuple(max(1, count) for count in (*(1,) * axis, -(-length // pieces), *shape[axis + 1 :]))
+    equal = -(-length // pieces)
+    rows = unit // math.gcd(unit, math.prod(shape[axis + 1 :]))
+    rounded = -(-equal // rows) * rows
+    if rounded > step:
+        rounded = max(step - step % rows, equal if step < rows else 1)
+    return tuple(max(1, count) for count in (*(1,) * axis, min(rounded, length), *shape[axis + 1 :]))
 
 
 def blocks(shape: tuple[int, ...], grid: tuple[int, ...], begin: int = 0) -> Iterator[Block]:

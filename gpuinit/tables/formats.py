@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import FileIO
@@ -23,8 +24,9 @@ import numpy as np
 
 from gpuinit import dtypes
 from gpuinit.recipe import Recipe
-from gpuinit.tables import headers, zarr
+from gpuinit.tables import contents, headers, zarr
 from gpuinit.tables.contents import Contents, Stream, write_at
+from gpuinit.tables.direct import PAGE
 from gpuinit.tables.headers import Header
 
 __all__ = ["FORMATS", "TENSOR_NAME", "Format", "Npy", "Safetensors", "Zarr", "by_suffix"]
@@ -77,11 +79,16 @@ class Format:
     def opened(self, path: Path, nbytes: int) -> Iterator[Found]:
         """The finished file, to be read; OSError if it cannot be, DamagedError among them."""
         with FileIO(path) as file:
-            contents, header, recipe = self.go_on(file, nbytes)
+            elements, header, recipe = self.go_on(file, nbytes)
             companion = self.companion(path)
             if companion is not None:
                 recipe = json.loads(companion.read_text()) if companion.exists() else None
-            yield contents, header, recipe
+            yield elements, header, recipe
+
+
+def _alignment(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+    """Where elements begin: at a cache line, or at a page if they are written by pages."""
+    return PAGE if math.prod(shape) * dtype.itemsize >= contents.DIRECT_FROM else 64
 
 
 class _File(Format):
@@ -118,7 +125,8 @@ class Safetensors(_File):
 
     def header(self, recipe: Recipe, shape: tuple[int, ...], tensor: str) -> bytes:
         text = json.dumps(recipe.to_json(), allow_nan=False)
-        return headers.safetensors_header(text, tensor, shape, dtypes.canonical(recipe.dtype))
+        dtype = dtypes.canonical(recipe.dtype)
+        return headers.safetensors_header(text, tensor, shape, dtype, _alignment(shape, dtype))
 
     def read_header(self, file: FileIO) -> Header:
         return headers.read_safetensors(file)
@@ -130,7 +138,8 @@ class Npy(_File):
     __slots__ = ()
 
     def header(self, recipe: Recipe, shape: tuple[int, ...], tensor: str) -> bytes:
-        return headers.npy_header(shape, dtypes.canonical(recipe.dtype))
+        dtype = dtypes.canonical(recipe.dtype)
+        return headers.npy_header(shape, dtype, _alignment(shape, dtype))
 
     def read_header(self, file: FileIO) -> Header:
         return headers.read_npy(file)

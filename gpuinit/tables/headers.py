@@ -18,7 +18,9 @@ from gpuinit import dtypes
 
 __all__ = ["NPY", "SAFETENSORS", "DamagedError", "Header", "npy_header", "read_npy", "read_safetensors", "safetensors_header"]
 
-_ALIGNMENT = 64
+_NPY_BEGIN = 10
+"""Bytes before a .npy file's text: a magic string, the version, and the text's length."""
+
 _LONGEST = 100 << 20
 """Bytes of a header; the safetensors library reads no longer ones either."""
 
@@ -47,12 +49,15 @@ class Header(NamedTuple):
     recipe: str | None = None
 
 
-def safetensors_header(recipe: str, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
-    """The header of a file with one tensor of this name, the recipe in its metadata under "gpuinit"."""
+def safetensors_header(recipe: str, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], alignment: int) -> bytes:
+    """The header of a file with one tensor of this name, the recipe in its metadata under "gpuinit".
+
+    The elements begin at a multiple of `alignment` bytes.
+    """
     nbytes = math.prod(shape) * dtype.itemsize
     tensor = {"dtype": _CODES[dtype.name], "shape": list(shape), "data_offsets": [0, nbytes]}
     text = json.dumps({"__metadata__": {"gpuinit": recipe}, name: tensor}, separators=(",", ":")).encode()
-    text += b" " * (-(8 + len(text)) % _ALIGNMENT)
+    text += b" " * (-(8 + len(text)) % alignment)
     return len(text).to_bytes(8, "little") + text
 
 
@@ -74,12 +79,15 @@ def read_safetensors(file: FileIO) -> Header:
     return Header(shape, dtype, 8 + size, recipe)
 
 
-def npy_header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
-    """The header of a .npy file."""
+def npy_header(shape: tuple[int, ...], dtype: np.dtype[Any], alignment: int) -> bytes:
+    """The header of a .npy file; the elements begin at a multiple of `alignment` bytes."""
     stream = io.BytesIO()
     descr = np.lib.format.dtype_to_descr(dtype)
     np.lib.format.write_array_header_1_0(stream, {"descr": descr, "fortran_order": False, "shape": shape})
-    return stream.getvalue()
+    header = stream.getvalue()
+    room = b" " * (-len(header) % alignment)
+    size = len(header) - _NPY_BEGIN + len(room)
+    return header[: _NPY_BEGIN - 2] + size.to_bytes(2, "little") + header[_NPY_BEGIN:-1] + room + b"\n"
 
 
 def read_npy(file: FileIO) -> Header:
