@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import same_bits
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gpuinit
@@ -20,6 +20,7 @@ from gpuinit.table import described
 from gpuinit.tables import check, pipeline, plan_tensor, write
 
 
+@settings(deadline=None)
 @given(
     rows=st.integers(0, 40), columns=st.integers(0, 9), world=st.integers(1, 12), dtype=st.sampled_from(["float32", "complex64"])
 )

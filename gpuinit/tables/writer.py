@@ -26,7 +26,7 @@ from gpuinit.tables.resume import check_unfinished, is_finished, is_unfinished, 
 
 __all__ = ["DiskSpaceError", "Progress", "Written", "write"]
 
-KEPT_FROM = 64 << 20
+KEPT_FROM = 256 << 20
 """Bytes from which on an interrupted file is kept; less is made again sooner than it is looked for."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -72,7 +72,7 @@ def write(
         DiskSpaceError: not enough room for all of them (nothing has been written), or the disk filled up in the middle.
         BlockingIOError: another process is writing one of them. OSError: it cannot be written. Files finished before stay.
 
-    What a stop leaves: of a file of which 64 MiB or more are written, or that filled the disk, NAME.part and NAME.journal, which
+    What a stop leaves: of a file of which 256 MiB or more are written, or that filled the disk, NAME.part and NAME.journal, which
     `resume` goes on with, bit for bit as if it had not been stopped; of any other nothing, nor folders made for it.
     """
     finished = [resume and not is_unfinished(job) and is_finished(job) for job in jobs]
