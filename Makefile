@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup setup-bench demo test test-thorough test-cluster lint format bench bench-files accuracy sass clean
+.PHONY: help setup setup-bench demo test test-thorough test-cluster lint format bench bench-files scale accuracy sass clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -51,6 +51,10 @@ bench: setup-bench              ## the CPU benchmarks beside torch and NumPy, as
 
 bench-files: setup              ## 12 GiB written in each format beside a plain write of the same bytes; writes benchmarks/results/files.json
 	$(BIN)/python -m benchmarks.files
+
+scale: setup     ## how well a model predicts `gpuinit create` here, and its plans for large tables; rewrites the tables of docs/scale.md
+	$(BIN)/python -m benchmarks.scale
+	$(BIN)/python -m benchmarks.scale_tables
 
 accuracy: setup  ## the float32 quantile at all 2^32 words
 	$(BIN)/python benchmarks/accuracy.py

@@ -1,16 +1,17 @@
 """How large tables are made on many machines: measures this one, checks the model on it, and plans the large ones.
 
-    python -m benchmarks.scale [--out benchmarks/results/scale.json] [--bytes 2147483648] [--folder .] [--rounds 3]
+    python -m benchmarks.scale [--out benchmarks/results/scale.json] [--bytes 2147483648] [--folder out] [--rounds 3]
 
-Each round measures, one after the other, what the model asks for (values made and hashed by all processors, bytes written and
-flushed) and then the real `gpuinit create`, on the disk of --folder and, where there is one, in memory (/dev/shm). The model
-predicts each run from the figures of its own round; medians of the rounds are written down. `make scale` does it and rewrites the
-tables of docs/scale.md. It takes about (rounds) x 25 x (bytes / disk rate), and twice --bytes of free space in each place.
+Each round runs the real `gpuinit create` for each law, on the disk of --folder and in memory (/dev/shm, if there is room). Before
+and after each run it measures what the model asks for: values made and hashed by all processors, bytes written and flushed. The
+model predicts the run from the mean of both; medians of the rounds are written down. `make scale` does it and rewrites the tables
+of docs/scale.md. Each run takes about 4 x (bytes / disk rate) and some seconds, and twice --bytes of free space in each place.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import shutil
@@ -34,6 +35,7 @@ from gpuinit.tables.pipeline import CHECKPOINT_BYTES
 
 COLUMNS = 128
 MEMORY = Path("/dev/shm")
+PLACES = ("disk", "memory")
 TINY = 1 << 23
 """Bytes of a table that takes hardly longer than starting the process and loading compiled code."""
 
@@ -104,45 +106,51 @@ def create(folder: Path, law: str, nbytes: int) -> tuple[float, int]:
     return took, usage.ru_maxrss * 1024
 
 
-def predicted(figures: dict[str, Any], place: str, law: str, nbytes: int) -> tuple[float, str]:
+def sample(folder: Path, law: str, nbytes: int) -> dict[str, float]:
+    """What the model asks for, of this moment: rates in bytes a second, and the seconds of a start."""
+    return {
+        "make": making(law, nbytes // 2),
+        "hash": hashing(nbytes // 2),
+        "start": create(folder, law, TINY)[0],
+        **writing(folder, nbytes),
+    }
+
+
+def predicted(figures: dict[str, float], nbytes: int) -> tuple[float, str]:
     """The time of `gpuinit create` by the model, and what bounds it."""
-    disk = figures["places"][place]
-    cores = len(os.sched_getaffinity(0))
-    worker = writer(
-        figures["make"][law],
-        figures["hash"],
-        disk["write"],
-        disk["core"],
-        cores,
-        flush=disk["flush"],
-        checkpoint=CHECKPOINT_BYTES,
-        start=figures["start"],
-    )
+    rates = (figures[name] for name in ("make", "hash", "write", "core"))
+    settings = {name: figures[name] for name in ("flush", "start")}
+    worker = writer(*rates, len(os.sched_getaffinity(0)), checkpoint=CHECKPOINT_BYTES, **settings)
     return float(simulate(worker, nbytes).seconds[0]), bottleneck(worker)[0]
 
 
-def one_round(places: dict[str, Path], nbytes: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The figures of a round, and a row a place and law: predicted and measured seconds."""
-    figures: dict[str, Any] = {"places": {}, "make": {}}
+def one_round(places: dict[str, Path], nbytes: int) -> list[dict[str, Any]]:
+    """A row a place and law: the figures before and after the real run averaged, predicted and measured seconds."""
     rows = []
-    figures["hash"] = hashing(nbytes // 2)
-    figures["start"] = create(next(reversed(places.values())), "uniform", TINY)[0]
-    for law in LAWS:
-        figures["make"][law] = making(law, nbytes // 2)
-        for place, folder in places.items():
-            figures["places"][place] = writing(folder, nbytes)
-            took, peak = create(folder, law, nbytes)
-            expected, by = predicted(figures, place, law, nbytes)
-            rows.append({"place": place, "law": law, "bound": by, "predicted": expected, "measured": took, "peak": peak})
-            print(f"{place:8} {law:10} predicted {expected:6.2f} s, measured {took:6.2f} s, bound by {by}", flush=True)
-    return figures, rows
+    for law, (place, folder) in itertools.product(LAWS, places.items()):
+        writing(folder, nbytes)  # a virtual machine may have to ask its host for memory, once
+        before = sample(folder, law, nbytes)
+        took, peak = create(folder, law, nbytes)
+        after = sample(folder, law, nbytes)
+        figures = {name: statistics.mean((before[name], after[name])) for name in before}
+        expected, by = predicted(figures, nbytes)
+        rows.append({"place": place, "law": law, "bound": by, "predicted": expected, "measured": took, "peak": peak, **figures})
+        print(f"{place:8} {law:10} predicted {expected:6.2f} s, measured {took:6.2f} s, bound by {by}", flush=True)
+    return rows
 
 
-def medians(values: list[Any]) -> Any:
-    """The median of numbers, or of each entry of dicts alike."""
-    if isinstance(values[0], dict):
-        return {name: medians([each[name] for each in values]) for name in values[0]}
-    return statistics.median(values)
+def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Medians of the figures, of the rows that each is of."""
+
+    def middle(name: str, **of: str) -> float:
+        return statistics.median(row[name] for row in rows if all(row[key] == value for key, value in of.items()))
+
+    return {
+        "make": {law: middle("make", law=law) for law in LAWS},
+        "hash": middle("hash"),
+        "start": middle("start"),
+        "places": {place: {name: middle(name, place=place) for name in ("write", "core", "flush")} for place in PLACES},
+    }
 
 
 def checks(rounds: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
@@ -152,8 +160,9 @@ def checks(rounds: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
         ratios = [row["predicted"] / row["measured"] for row in same]
         middle = {name: statistics.median(row[name] for row in same) for name in ("predicted", "measured", "peak")}
         bounds = [row["bound"] for row in same]
+        bound = max(set(bounds), key=bounds.count)
         ratio = {"ratio": statistics.median(ratios), "least": min(ratios), "most": max(ratios)}
-        found.append({**same[0], **middle, "bound": max(set(bounds), key=bounds.count), **ratio})
+        found.append({"place": same[0]["place"], "law": same[0]["law"], "bound": bound, **middle, **ratio})
     return found
 
 
@@ -169,17 +178,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=RESULTS / "scale.json")
     parser.add_argument("--bytes", type=int, default=2 << 30, help="of each table, a multiple of 64 MiB (default 2 GiB)")
-    parser.add_argument("--folder", type=Path, default=Path(), help="a folder on the disk to measure (default: this one)")
+    parser.add_argument("--folder", type=Path, default=Path("out"), help="a folder on the disk to measure (default: out)")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     if options.bytes < 2 * CHUNK or options.bytes % (2 * CHUNK):
         parser.error(f"--bytes {options.bytes} must be a positive multiple of {2 * CHUNK}")
+    options.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=options.folder) as disk, tempfile.TemporaryDirectory(dir=roomy(options.bytes)) as memory:
-        places = {"disk": Path(disk), "memory": Path(memory)}
+        places = dict(zip(PLACES, (Path(disk), Path(memory)), strict=True))
         for folder in places.values():
             create(folder, "uniform", TINY)  # compiled, cached
         done = [one_round(places, options.bytes) for _ in range(options.rounds)]
-    figures = medians([figures for figures, _ in done])
+    figures = summary([row for rows in done for row in rows])
     core = a_core(figures)
     table = gpuinit.Table((10**12, 250), "he_normal", "float32", seed=0, name="items")
     results = {
@@ -189,7 +199,7 @@ def main() -> None:
         "config bytes": len(json.dumps(table.get_config())),
         "figures": figures,
         "core": core,
-        "checks": checks([rows for _, rows in done]),
+        "checks": checks(done),
         "plans": plans(core),
         "failures": failures(core),
         "stragglers": stragglers(core),

@@ -174,6 +174,7 @@ class _Run:
             self.busy[stage.name] += np.where(self.active, took, 0.0)
         self.ends.append(ready)
         self.written = before + size
+        stands = np.where(self.recorded_at <= self.fails, self.covered, self.stands)
         self._record(ready)
         last = self.written >= self.total
         self._ask(last, ready, self.total)
@@ -183,7 +184,7 @@ class _Run:
         self.seconds[finished] = end[finished]
         self.active &= ~finished
         if failed.any():
-            self._fail(failed, np.where(ready <= self.fails, self.written, before))
+            self._fail(failed, np.where(ready <= self.fails, self.written, before), stands)
 
     def _room(self, begin: Numbers, need: Numbers) -> Numbers:
         """When the first `need` bytes are flushed, if that is later than `begin`; the disk is told to if it was not."""
@@ -207,18 +208,13 @@ class _Run:
         self.covered = np.where(due, self.written, self.covered)
         self.recorded_at = np.where(due, self.disk, self.recorded_at)
 
-    def _fail(self, those: Numbers, written: Numbers) -> None:
-        """Start those workers again behind what is recorded; a failure while that is read starts them once more."""
-        stands = np.where(self.recorded_at <= self.fails, self.covered, self.stands)
+    def _fail(self, those: Numbers, written: Numbers, stands: Numbers) -> None:
+        """Start those workers again behind what stands; one that fails while it is read does so at its next step."""
+        self.failures += those
         self.remade += np.where(those, written - stands, 0.0)
-        again = those.copy()
-        ready = self.fails
-        while again.any():
-            self.failures += again
-            begin = self.fails + self.worker.restart
-            ready = np.where(again, begin + stands / self.worker.read, ready)
-            self.fails = np.where(again, begin + self._lifetimes(again.size), self.fails)
-            again &= self.fails < ready
+        begin = self.fails + self.worker.restart
+        ready = begin + stands / self.worker.read
+        self.fails = np.where(those, begin + self._lifetimes(those.size), self.fails)
         for times in (*self.free.values(), *self.ends, self.disk, self.recorded_at):
             times[those] = ready[those]
         for counts in (self.written, self.asked, self.covered, self.stands):

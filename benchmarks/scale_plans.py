@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -118,7 +118,8 @@ def process(case: Case, figures: dict[str, Any]) -> Worker:
     drives = 8 if gpu else 1
     disk = value("drive, writing") * drives if case.target == "disk" else value("shared store") / case.machines
     read = min(value("drive, reading") * drives / case.processes, hashing)
-    settings = {"flush": disk / case.processes, "read": read, "restart": value("restart"), "unflushed": 2 * CHECKPOINT}
+    waits = value("page cache") / case.processes
+    settings = {"flush": disk / case.processes, "read": read, "restart": value("restart"), "unflushed": waits}
     write = Stage("write", figures["write"])
     if gpu:
         stages = (Stage("make", make), Stage("copy", link), Stage("hash", hashing), write)
@@ -147,15 +148,15 @@ def plans(figures: dict[str, Any], seed: int = 0) -> list[dict[str, Any]]:
 def failures(figures: dict[str, Any], seed: int = 0) -> list[dict[str, Any]]:
     """What failures cost 10^15 bytes on machines without GPUs, each with its own disk and 8 processes that fail together.
 
-    One process stands for the eight of its machine. Once as it is if a process waits for the disk when two checkpoints are not
-    flushed yet, once if it waits for nothing but the page cache.
+    One process stands for the eight of its machine. Once with all of the page cache for what is not flushed yet, once with room
+    for two checkpoints a process.
     """
     case = Case(1e15, MACHINES, "CPU", "disk", 8)
-    bounded = process(case, figures)
+    usual = process(case, figures)
     shard = case.nbytes / MACHINES / case.processes
     rows = []
-    for unflushed in (2 * CHECKPOINT, value("page cache") / case.processes):
-        worker = Worker(**{**bounded.__dict__, "unflushed": unflushed})
+    for unflushed in (usual.unflushed, 2 * CHECKPOINT):
+        worker = replace(usual, unflushed=unflushed)
         base = float(simulate(worker, shard).seconds.max())
         for mtbf in (value("machine's MTBF"), DAY, 3600.0):
             outcome = simulate(worker, np.full(MACHINES, shard), mtbf=mtbf, seed=seed)

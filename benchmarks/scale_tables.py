@@ -70,19 +70,19 @@ def plans(results: dict[str, Any]) -> Iterator[str]:
         if not plan["fits"]:
             found = ("does not fit", "", "")
         power = f"10^{len(str(int(plan['nbytes']))) - 1}"
-        size = f"{plan['shard'] / 1e9:.1f} GB"
+        size = f"{plan['shard'] / 1e9:,.0f} GB"
         yield row(power, f"{plan['machines']:,}, {kind}", f"{WHERE[plan['target']]}{law}", str(plan["processes"]), size, *found)
 
 
 def failures(results: dict[str, Any]) -> Iterator[str]:
     """A row an MTBF and a bound on what waits for the disk."""
     yield from head(
-        "waiting for the disk at most", "MTBF of a machine", "failures expected", "simulated", "written in vain by each",
-        "no failures", "mean machine", "last machine",
+        "waiting for the disk at most", "MTBF of a machine", "failures expected", "simulated failures", "written in vain by each",
+        "no failures", "mean machine, formula", "simulated", "the last",
     )  # fmt: skip
     for found in results["failures"]:
         vain = "" if found["remade"] is None else f"{found['remade'] / 1e9:.1f} GB"
-        times = (duration(found[name]) for name in ("without", "mean", "last"))
+        times = (duration(found[name]) for name in ("without", "expected seconds", "mean", "last"))
         counts = (f"{found['expected failures']:.3g}", f"{found['failures']:.0f}")
         yield row(f"{found['unflushed'] / 1e9:.1f} GB", duration(found["mtbf"]), *counts, vain, *times)
 
@@ -118,9 +118,9 @@ def gigabytes(rate: float) -> str:
 
 def duration(seconds: float) -> str:
     """A time to two or three digits, in the unit that fits it."""
-    for limit, unit, name in ((1.0, 1e-3, "ms"), (600.0, 1.0, "s"), (7200.0, 60.0, "min"), (2 * 86400.0, 3600.0, "h")):
+    for limit, unit, name in ((1.0, 1e-3, "ms"), (1000.0, 1.0, "s"), (7200.0, 60.0, "min"), (2 * 86400.0, 3600.0, "h")):
         if seconds < limit:
-            return f"{seconds / unit:.0f} {name}"
+            return f"{seconds / unit:.{0 if seconds / unit >= 10 else 1}f} {name}"
     return f"{seconds / 86400:.0f} d"
 
 
