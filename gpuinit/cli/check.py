@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gpuinit import backends
 from gpuinit.cli import values
 from gpuinit.cli.report import any_character, bar, size_text
 from gpuinit.tables import Checked, Difference, check
@@ -51,19 +52,25 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check the files and report; the exit status."""
-    paths = list(map(Path, options.files))
+    paths, device = list(map(Path, options.files)), backends.select(options.device).device
     share = 1 if options.sample is None else options.sample
-    checked = []
+    checked: list[Checked] = []
+    failed: list[OSError | ValueError] = []
     with bar(int(share * sum(map(_size, paths))), paths[0].name, options.quiet) as advance:
         for path in paths:
             progress = None if advance is None else partial(advance, path.name)
-            checked.append(check(path, sample=options.sample, device=options.device, progress=progress))
+            try:
+                checked.append(check(path, sample=options.sample, device=device, progress=progress))
+            except (OSError, ValueError) as error:  # the others are checked nevertheless
+                failed.append(error)
     if options.json:
         print(json.dumps([_facts(result) for result in checked], indent=1, allow_nan=False), flush=True)
     elif not options.quiet:
         with any_character():
             for result in checked:
                 print(*_lines(result), sep="\n", flush=True)
+    if failed:
+        raise failed[0] if len(failed) == 1 else type(failed[0])("; ".join(map(str, failed)))
     return 0 if all(result.equal for result in checked) else 1
 
 

@@ -1,6 +1,7 @@
 """Embedding tables as files: what a list of tables says, and writing each with constant memory."""
 
-from gpuinit.tables.check import Checked, Difference, check
+from gpuinit.tables.check import check
+from gpuinit.tables.compare import Checked, Difference
 from gpuinit.tables.formats import FORMATS, Format
 from gpuinit.tables.journal import JournalError
 from gpuinit.tables.plan import Job, plan_tables, plan_tensor

@@ -33,6 +33,16 @@ class Block(NamedTuple):
         """How many elements it has."""
         return math.prod(self.shape)
 
+    def elements(self, places: Array, shape: tuple[int, ...]) -> Array:
+        """The numbers, in C order in a tensor of this shape, of the elements at these places, in C order in the block."""
+        numbers = np.zeros(places.shape, np.int64)
+        stride = 1
+        for part, length in zip(reversed(self.slices), reversed(shape), strict=True):
+            places, place = np.divmod(places, part.stop - part.start)
+            numbers += (place + part.start) * stride
+            stride *= length
+        return numbers
+
     def in_memory(self, memory: Array, dtype: np.dtype[Any]) -> Array:
         """An array of its shape in the first bytes of a piece of memory."""
         array: Array = memory[: self.size * dtype.itemsize].view(dtype).reshape(self.shape)
@@ -55,7 +65,8 @@ class Contents(Protocol):
         """Read a block into a C-contiguous array; EOFError if the file has not all of it, OSError if it cannot be read."""
 
     def sync(self) -> None:
-        """Flush what was written before to the disk; from any thread."""
+        """Flush what was written before to the disk; from any thread. Once it has failed it always fails, as what the system
+        could not write it forgets, and would call flushed the next time."""
 
     def cut(self, elements: int) -> None:
         """Remove what was written behind the first `elements`."""
@@ -77,6 +88,7 @@ class Stream:
         """`start`: the bytes before the first element. `nbytes`: those of a block at most."""
         self._file, self._start, self._itemsize = file, start, dtype.itemsize
         self._end = start + math.prod(shape) * dtype.itemsize
+        self._lost: OSError | None = None
         self._direct = self._end - start >= DIRECT_FROM
         self.grid = grid(shape, max(1, nbytes // dtype.itemsize), direct.PAGE // math.gcd(direct.PAGE, dtype.itemsize))
 
@@ -94,7 +106,13 @@ class Stream:
             offset, rest = offset + count, rest[count:]
 
     def sync(self) -> None:
-        os.fdatasync(self._file.fileno())
+        if self._lost is not None:
+            raise self._lost
+        try:
+            os.fdatasync(self._file.fileno())
+        except OSError as error:
+            self._lost = error
+            raise
 
     def cut(self, elements: int) -> None:
         self._file.truncate(self._offset(elements))

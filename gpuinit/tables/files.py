@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import stat
@@ -76,15 +77,29 @@ def check_free(paths: Iterable[Path], force: bool, folders: Collection[Path] = (
             regular = stat.S_ISDIR if path in folders else stat.S_ISREG
             if os.path.lexists(beside) and not regular(os.lstat(beside).st_mode):
                 raise not_regular(beside)
-            if path in folders:
-                _check_folder(beside)
+            if path in folders and beside.is_dir() and not all(map(_of_an_array, beside.iterdir())):
+                raise FileExistsError(f"out: {str(beside)!r} is a folder that holds more than a zarr array; it is not replaced")
 
 
 def _check_folder(path: Path) -> None:
     if os.path.lexists(path) and (path.is_symlink() or not path.is_dir()):
         raise NotADirectoryError(f"out: {str(path)!r} is a file; a folder is to be written there")
-    if path.is_dir() and any(path.iterdir()) and not (path / "zarr.json").is_file():
+    if path.is_dir() and any(path.iterdir()) and not _is_array(path):
         raise FileExistsError(f"out: {str(path)!r} is a folder that holds no zarr array; it is not replaced")
+
+
+def _is_array(folder: Path) -> bool:
+    """Whether a folder is a zarr array, and not a group of them."""
+    try:
+        found = json.loads((folder / "zarr.json").read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and found.get("node_type") == "array"
+
+
+def _of_an_array(path: Path) -> bool:
+    """Whether it may be in the folder of an array that a killed process was making, or removing."""
+    return path.name in ("zarr.json", "c") or path.name.endswith(".partial")
 
 
 def check_space(sizes: Iterable[tuple[Path, int]]) -> None:

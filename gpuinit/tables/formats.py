@@ -77,18 +77,25 @@ class Format:
 
     @contextlib.contextmanager
     def opened(self, path: Path, nbytes: int) -> Iterator[Found]:
-        """The finished file, to be read; OSError if it cannot be, DamagedError among them."""
+        """The finished file, to be read; OSError if it cannot be, DamagedError among them. ValueError: its recipe is no JSON."""
         with FileIO(path) as file:
             elements, header, recipe = self.go_on(file, nbytes)
             companion = self.companion(path)
             if companion is not None:
-                recipe = json.loads(companion.read_text()) if companion.exists() else None
+                recipe = _parsed(companion.read_bytes()) if companion.exists() else None
             yield elements, header, recipe
 
 
 def _alignment(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
     """Where elements begin: at a cache line, or at a page if they are written by pages."""
     return PAGE if math.prod(shape) * dtype.itemsize >= contents.DIRECT_FROM else 64
+
+
+def _parsed(recipe: Any) -> Any:
+    try:
+        return json.loads(recipe)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ValueError(f"its recipe is no JSON ({error})") from None
 
 
 class _File(Format):
@@ -114,7 +121,7 @@ class _File(Format):
 
     def go_on(self, place: FileIO, nbytes: int) -> Found:
         header = self.read_header(place)
-        recipe = None if header.recipe is None else json.loads(header.recipe)
+        recipe = None if header.recipe is None else _parsed(header.recipe)
         return Stream(place, header.nbytes, header.shape, header.dtype, nbytes), header, recipe
 
 

@@ -9,6 +9,7 @@ import io
 import json
 import math
 import os
+import warnings
 from io import FileIO
 from typing import Any, NamedTuple
 
@@ -23,6 +24,8 @@ _NPY_BEGIN = 10
 
 _LONGEST = 100 << 20
 """Bytes of a header; the safetensors library reads no longer ones either."""
+
+_METADATA = "__metadata__"
 
 _CODES = {
     **{"bool": "BOOL", "float16": "F16", "float32": "F32", "float64": "F64", "bfloat16": "BF16"},
@@ -41,12 +44,14 @@ class DamagedError(OSError):
 
 
 class Header(NamedTuple):
-    """What a file says of itself: its tensor's dimensions and dtype, the bytes before the elements, its recipe if it has one."""
+    """What a file says of itself: its tensor's dimensions and dtype, the bytes before the elements, its recipe and the tensor's
+    name, None where it has none."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     nbytes: int
     recipe: str | None = None
+    tensor: str | None = None
 
 
 def safetensors_header(recipe: str, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], alignment: int) -> bytes:
@@ -54,9 +59,11 @@ def safetensors_header(recipe: str, name: str, shape: tuple[int, ...], dtype: np
 
     The elements begin at a multiple of `alignment` bytes.
     """
+    if name == _METADATA:
+        raise ValueError(f"tensor={name!r}: no tensor of a safetensors file can have this name")
     nbytes = math.prod(shape) * dtype.itemsize
     tensor = {"dtype": _CODES[dtype.name], "shape": list(shape), "data_offsets": [0, nbytes]}
-    text = json.dumps({"__metadata__": {"gpuinit": recipe}, name: tensor}, separators=(",", ":")).encode()
+    text = json.dumps({_METADATA: {"gpuinit": recipe}, name: tensor}, separators=(",", ":")).encode()
     text += b" " * (-(8 + len(text)) % alignment)
     return len(text).to_bytes(8, "little") + text
 
@@ -69,14 +76,20 @@ def read_safetensors(file: FileIO) -> Header:
         if len(text) < size or not text:
             raise ValueError(f"its header has {size} bytes")
         found = json.loads(text)
-        recipe = found.pop("__metadata__", {}).get("gpuinit")
-        (tensor,) = found.values()
-        dtype, shape = dtypes.canonical(_NAMES[tensor["dtype"]]), tuple(map(int, tensor["shape"]))
+        recipe = found.pop(_METADATA, {}).get("gpuinit")
+        [(name, tensor)] = found.items()
+        dtype, shape = dtypes.canonical(_NAMES[tensor["dtype"]]), _shape(tensor["shape"])
         if tensor["data_offsets"] != [0, math.prod(shape) * dtype.itemsize]:
             raise ValueError(f"data_offsets are {tensor['data_offsets']}")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedError(f"its header is not that of a safetensors file with one tensor ({error})") from None
-    return Header(shape, dtype, 8 + size, recipe)
+    return Header(shape, dtype, 8 + size, recipe, name)
+
+
+def _shape(found: Any) -> tuple[int, ...]:
+    if not isinstance(found, (list, tuple)) or any(type(length) is not int or length < 0 for length in found):
+        raise ValueError(f"the shape is {found}")
+    return tuple(found)
 
 
 def npy_header(shape: tuple[int, ...], dtype: np.dtype[Any], alignment: int) -> bytes:
@@ -94,11 +107,13 @@ def read_npy(file: FileIO) -> Header:
     """The header of a .npy file whose elements stand in C order; DamagedError if it is none."""
     stream = io.BytesIO(os.pread(file.fileno(), 1 << 16, 0))
     try:
-        version = np.lib.format.read_magic(stream)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, transposed, dtype = read(stream)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # as that it was written by Python 2
+            version = np.lib.format.read_magic(stream)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, transposed, dtype = read(stream)
         if transposed and len(shape) > 1:
             raise ValueError("its elements are in Fortran order")
-        return Header(tuple(map(int, shape)), dtypes.canonical(dtype), stream.tell())
-    except (ValueError, TypeError, SyntaxError, EOFError) as error:
+        return Header(_shape(shape), dtypes.canonical(dtype), stream.tell())
+    except Exception as error:  # NumPy takes the text for Python: its tokenizer and parser have errors of their own
         raise DamagedError(f"its header is not that of a .npy file ({error})") from None

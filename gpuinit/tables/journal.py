@@ -33,10 +33,15 @@ class Standing:
 
 
 class Journal:
-    """The journal of the file `path`, which is to hold what `facts` (JSON's types) say."""
+    """The journal of the file `path`, which is to hold what `facts` (JSON's types) say.
+
+    Attributes:
+        standing: what it says, None before it was read or recorded.
+    """
 
     def __init__(self, path: Path, facts: Mapping[str, Any]) -> None:
         self.path = path.with_name(path.name + ".journal")
+        self.standing: Standing | None = None
         self._facts = dict(facts)
 
     def exists(self) -> bool:
@@ -57,6 +62,7 @@ class Journal:
         except BaseException:
             new.unlink(missing_ok=True)
             raise
+        self.standing = standing
 
     def read(self) -> Standing:
         """What stands, by the journal.
@@ -72,11 +78,12 @@ class Journal:
             if entry.pop("journal") != _VERSION:
                 raise ValueError("it is of another version")
             standing = Standing(int(entry.pop("elements")), int(entry.pop("hash"), 16))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise self.refused(f"it is damaged ({error})") from None
         for name in {**self._facts, **entry}:
             if not _same(name, entry.get(name), self._facts.get(name)):
                 raise self.refused(f"it is of a file with another {name}")
+        self.standing = standing
         return standing
 
     def refused(self, why: str) -> JournalError:

@@ -14,7 +14,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Parts", "aside", "not_regular", "part", "replacing"]
+__all__ = ["Parts", "aside", "not_regular", "part", "remove_aside", "replacing"]
 
 
 @dataclass
@@ -23,7 +23,7 @@ class Parts:
 
     Attributes:
         places: what each is written through: an open file, or the path of a folder.
-        keep: whether an error leaves them for another run to go on with.
+        keep: whether an error leaves them for another run to go on with; at first, whether an earlier run has left them.
     """
 
     places: list[Any] = field(default_factory=list)
@@ -44,7 +44,7 @@ def replacing(*paths: Path, folder: bool = False, go_on: bool = False) -> Iterat
     Raises:
         BlockingIOError: another process is writing one of them. FileExistsError: at NAME.part is something else.
     """
-    parts = Parts()
+    parts = Parts(keep=go_on)
     locks: list[FileIO | _Folder] = []
     with contextlib.ExitStack() as stack:
         try:
@@ -74,19 +74,19 @@ def _publish(paths: Sequence[Path], step_aside: bool) -> None:
     A single file replaces the old one at once. Else the old ones step aside first, the last of them first.
     """
     old = paths if step_aside else ()
-    _remove_aside(old)  # what a killed process left
+    remove_aside(old)  # what a killed process left
     try:
         for path in reversed(old):
             with contextlib.suppress(FileNotFoundError):
                 os.rename(path, aside(path))
-        for path in paths:
+        for path in reversed(paths):  # so that the first, which a journal speaks of, is unfinished until all have their names
             os.replace(part(path), path)
-        _remove_aside(old)
+        remove_aside(old)
     except BaseException:
         if any(os.path.lexists(part(path)) for path in paths):
             _take_back(old)
         else:
-            _remove_aside(old)
+            remove_aside(old)
         raise
 
 
@@ -99,7 +99,8 @@ def _take_back(paths: Sequence[Path]) -> None:
             os.rename(aside(path), path)
 
 
-def _remove_aside(paths: Sequence[Path]) -> None:
+def remove_aside(paths: Sequence[Path]) -> None:
+    """Remove the old files that stand aside."""
     for path in paths:
         _remove(aside(path))
 

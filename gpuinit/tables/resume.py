@@ -15,7 +15,7 @@ from gpuinit.tables.parts import part
 from gpuinit.tables.pipeline import Progress
 from gpuinit.tables.plan import Job
 
-__all__ = ["check_unfinished", "is_finished", "is_unfinished", "journal_of", "verified"]
+__all__ = ["check_unfinished", "has_recipe", "is_finished", "is_unfinished", "journal_of", "verified"]
 
 
 def journal_of(job: Job) -> Journal:
@@ -38,8 +38,16 @@ def check_unfinished(job: Job) -> None:
         )
 
 
+def has_recipe(job: Job) -> bool:
+    """Whether the file beside the job's carries its recipe already, as after a kill between the renames of the two."""
+    try:
+        return job.companion is not None and _same_recipe(job, json.loads(job.companion.read_bytes()))
+    except (OSError, ValueError, RecursionError):
+        return False
+
+
 def is_finished(job: Job) -> bool:
-    """Whether the job's file is there already: of its recipe, and of its size."""
+    """Whether the job's file is there already: of its recipe, with the name of its tensor, and of its size."""
     if not os.path.lexists(job.path):
         return False
     try:
@@ -50,17 +58,19 @@ def is_finished(job: Job) -> bool:
         return False
 
 
-def verified(
-    job: Job, contents: Contents, header: Header, recipe: Any, journal: Journal, progress: Progress
-) -> tuple[Standing, Digest]:
-    """What stands in an unfinished file, and its digest: read again, for a journal is not trusted.
+def verified(job: Job, place: Any, nbytes: int, journal: Journal, progress: Progress) -> tuple[Contents, Standing, Digest]:
+    """An unfinished file opened, what stands in it, and the digest of that: read again, for a journal is not trusted.
+
+    Args:
+        place: an open file, or the path of a folder. nbytes: of a block at most. progress: called with the bytes that stand.
 
     Raises:
         JournalError: the file and the journal are not those of this job, or do not fit each other. OSError: it cannot be read.
     """
     standing, digest, start = journal.read(), Digest(), 0
     try:
-        _check(job, header, recipe)
+        contents, header, recipe = job.format.go_on(place, nbytes)
+        _check(job, header, job.recipe.to_json() if job.companion else recipe)  # which is written beside it again
         memory = buffer(math.prod(contents.grid) * job.dtype.itemsize)
         for block in blocks(job.shape, contents.grid):
             if block.start >= standing.elements:
@@ -78,13 +88,18 @@ def verified(
         size = standing.elements * job.dtype.itemsize
         raise journal.refused(f"the first {size:,} bytes of elements of the unfinished file are not those that it describes")
     contents.cut(standing.elements)
-    return standing, digest
+    return contents, standing, digest
 
 
 def _check(job: Job, header: Header, recipe: Any) -> None:
     """Refuse (ValueError) a file that is not the job's."""
-    expected = job.recipe.to_json()
-    if recipe is not None and not same_recipe(recipe, json.loads(json.dumps(expected, allow_nan=False))):
+    if not _same_recipe(job, recipe):
         raise ValueError("the file was made from another recipe")
+    if header.tensor not in (None, job.tensor):
+        raise ValueError(f"the tensor in the file is named {header.tensor!r}, not {job.tensor!r}")
     if (header.shape, header.dtype) != (job.shape, job.dtype):
         raise ValueError(f"the file is of shape {header.shape} and dtype {header.dtype.name}")
+
+
+def _same_recipe(job: Job, recipe: Any) -> bool:
+    return same_recipe(recipe, json.loads(json.dumps(job.recipe.to_json(), allow_nan=False)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,11 +19,11 @@ from gpuinit.tables import pipeline
 from gpuinit.tables.contents import Contents, write_at
 from gpuinit.tables.files import DiskSpaceError, check_free, check_space, folders
 from gpuinit.tables.index import write_index
-from gpuinit.tables.journal import Journal, Standing
-from gpuinit.tables.parts import Parts, part, replacing
+from gpuinit.tables.journal import Journal, JournalError, Standing
+from gpuinit.tables.parts import Parts, part, remove_aside, replacing
 from gpuinit.tables.pipeline import Pipeline, Progress
 from gpuinit.tables.plan import Job
-from gpuinit.tables.resume import check_unfinished, is_finished, is_unfinished, journal_of, verified
+from gpuinit.tables.resume import check_unfinished, has_recipe, is_finished, is_unfinished, journal_of, verified
 
 __all__ = ["DiskSpaceError", "Progress", "Written", "write"]
 
@@ -77,10 +78,11 @@ def write(
     """
     finished = [resume and not is_unfinished(job) and is_finished(job) for job in jobs]
     missing = [job for job, done in zip(jobs, finished, strict=True) if not done]
-    check_free([path for job in missing for path in job.files], force, [job.path for job in missing if job.format.folder])
-    check_free(() if index is None else (index,), force or resume)
     for job in missing if not (force or resume) else ():
         check_unfinished(job)
+    places = [path for job in missing for path in _places(job, resume)]
+    check_free(places, force, [job.path for job in missing if job.format.folder])
+    check_free(() if index is None else (index,), force or resume)
     check_space((job.path, job.nbytes + job.overhead) for job in missing)
     with folders(path for job in missing for path in job.files):
         pairs = zip(jobs, finished, strict=True)
@@ -90,8 +92,15 @@ def write(
     return written
 
 
+def _places(job: Job, resume: bool) -> list[Path]:
+    """The files that are to have their names; not one that an earlier run has given its name before it was killed."""
+    return [job.path] if resume and is_unfinished(job) and has_recipe(job) else job.files
+
+
 def _finished(job: Job) -> Written:
-    journal_of(job).remove()  # what a process left that was killed between its last two steps
+    if journal_of(job).exists() and not os.path.lexists(part(job.path)):  # of a process that was killed in its last steps
+        remove_aside(job.files)
+        journal_of(job).remove()
     return Written(job, job.nbytes, 0.0, None, job.nbytes)
 
 
@@ -105,19 +114,24 @@ def _write(job: Job, resume: bool, progress: Progress) -> Written:
                 journal.remove()
             digest, resumed = _contents(job, parts, journal, go_on, progress)
         journal.remove()
-    except OSError as error:
-        raise _explained(job, error) from error
+    except JournalError:
+        raise
+    except BaseException as error:
+        if journal.standing is not None and is_unfinished(job):
+            nbytes = journal.standing.elements * job.dtype.itemsize
+            error.add_note(f"{nbytes:,} bytes are kept in {str(part(job.path))!r}, and --resume goes on with them")
+        if isinstance(error, OSError):
+            raise _explained(job, error) from error
+        raise
     return Written(job, job.nbytes, time.perf_counter() - began, digest, resumed * job.dtype.itemsize)
 
 
 def _contents(job: Job, parts: Parts, journal: Journal, go_on: bool, progress: Progress) -> tuple[Digest, int]:
     """Write all of the file, or what of it is missing; its digest, and how many elements stood already."""
     place, *beside = parts.places
-    parts.keep = go_on  # an unfinished file that is refused, or cannot be read, is left as it is
     standing, digest = Standing(0, 0), Digest()
-    if go_on:
-        contents, header, recipe = job.format.go_on(place, pipeline.CHUNK_BYTES)
-        standing, digest = verified(job, contents, header, recipe, journal, progress)
+    if go_on:  # if it is refused, or cannot be read, it is left as it is
+        contents, standing, digest = verified(job, place, pipeline.CHUNK_BYTES, journal, progress)
     else:
         contents = job.format.begin(place, job.recipe, job.shape, job.tensor, pipeline.CHUNK_BYTES)
     for companion in beside:
@@ -130,11 +144,15 @@ def _contents(job: Job, parts: Parts, journal: Journal, go_on: bool, progress: P
     except BaseException as error:
         parts.keep = _kept(job, contents, journal, making.standing, error)
         raise
+    if job.nbytes >= KEPT_FROM:
+        with contextlib.suppress(OSError):
+            journal.record(making.standing)
+        parts.keep = journal.exists()  # whatever stops it from having its name
     return digest, standing.elements
 
 
 def _kept(job: Job, contents: Contents, journal: Journal, standing: Standing, error: BaseException) -> bool:
-    """Bring the journal up to date, if so much is written that another run is to go on with it; says so in the error's notes."""
+    """Bring the journal up to date, if so much is written that another run is to go on with it; whether it is."""
     nbytes = standing.elements * job.dtype.itemsize
     full = isinstance(error, OSError) and error.errno in _FULL
     if nbytes < KEPT_FROM and not (full and nbytes):
@@ -144,17 +162,15 @@ def _kept(job: Job, contents: Contents, journal: Journal, standing: Standing, er
         contents.cut(standing.elements)
         contents.sync()
         journal.record(standing)
-    if not journal.exists():
-        return False
-    error.add_note(f"{nbytes:,} bytes are kept in {str(part(job.path))!r}, and --resume goes on with them")
-    return True
+    return journal.exists()
 
 
 def _explained(job: Job, error: OSError) -> OSError:
     """The error with a message for the user."""
     if error.errno is None:  # it has one already
         return error
-    kept = "; ".join(getattr(error, "__notes__", ())) or "the unfinished file was removed"
+    left = "was left as it is" if is_unfinished(job) else "was removed"
+    kept = "; ".join(getattr(error, "__notes__", ())) or f"the unfinished file {left}"
     if error.errno not in _FULL:
         told: OSError = type(error)(f"out: {str(job.path)!r} cannot be written: {error.strerror}; {kept}")
         return told

@@ -34,7 +34,9 @@ class ZarrArray:
     def __init__(self, array: Any, folder: Path) -> None:
         self._array, self._folder = array, folder
         self._unsynced: deque[Path] = deque()
+        self._lost: OSError | None = None
         self.grid: tuple[int, ...] = tuple(array.chunks)
+        self._stored: tuple[int, ...] = tuple(array.shards or array.chunks)
 
     def write(self, block: Block, chunk: np.ndarray[Any, Any]) -> None:
         self._array[block.slices] = chunk
@@ -43,10 +45,19 @@ class ZarrArray:
     def read(self, block: Block, out: np.ndarray[Any, Any]) -> None:
         try:
             out[...] = self._array[block.slices]
-        except ValueError as error:  # what a chunk of another size ends in
+        except Exception as error:  # each compressor has errors of its own
             raise DamagedError(f"{self._file(part.start for part in block.slices)}: {error}") from error
 
     def sync(self) -> None:
+        if self._lost is not None:
+            raise self._lost
+        try:
+            self._sync()
+        except OSError as error:
+            self._lost = error
+            raise
+
+    def _sync(self) -> None:
         done = {self._folder / "zarr.json", self._folder}
         while self._unsynced:  # one thread adds to it and one, this, takes from it
             path = self._unsynced.popleft()
@@ -65,12 +76,15 @@ class ZarrArray:
 
     def place(self, element: int, byte: int = 0) -> str:
         index = [int(place) for place in np.unravel_index(element, self._array.shape)] if self._array.shape else []
-        if self._array.compressors:
-            return str(self._file(index))
+        path = self._file(index)
+        if not path.is_file():
+            return f"{path}, which is not there,"
+        if not self._plain():
+            return str(path)
         inside = 0
         for place, step in zip(index, self.grid, strict=True):
             inside = inside * step + place % step
-        return f"{self._file(index)}, byte {inside * self._array.dtype.itemsize + byte:,}"
+        return f"{path}, byte {inside * self._array.dtype.itemsize + byte:,}"
 
     def held(self) -> int:
         return int(self._array.size)
@@ -78,10 +92,23 @@ class ZarrArray:
     def excess(self) -> int:
         return 0
 
+    def _plain(self) -> bool:
+        """Whether the bytes of a chunk's file are those of its elements in C order."""
+        array = self._array
+        return not (array.compressors or array.filters or array.shards) and array.order == "C" and _little(array)
+
     def _file(self, index: Iterable[int]) -> Path:
-        """The file of the chunk that an element is in, where the array names its chunks in the default way."""
-        numbers = (str(place // step) for place, step in zip(index, self.grid, strict=True))
-        return self._folder.joinpath("c", *numbers)
+        """The file of the chunk, or of the shard of chunks, that an element is in."""
+        numbers = tuple(place // step for place, step in zip(index, self._stored, strict=True))
+        return self._folder / str(self._array.metadata.encode_chunk_key(numbers))
+
+
+def _little(array: Any) -> bool:
+    """Whether an array's elements are stored little-endian, without its compressors and filters."""
+    if array.metadata.zarr_format == 2:
+        return True  # by its dtype, which is the machine's here
+    codec = array.serializer.to_dict()
+    return bool(codec["name"] == "bytes" and codec.get("configuration", {}).get("endian", "little") == "little")
 
 
 def library() -> Any:
@@ -114,10 +141,7 @@ def open_array(folder: Path, write: bool = False) -> tuple[ZarrArray, Header, An
     zarr = library()
     try:
         array = zarr.open_array(str(folder), mode="r+" if write else "r", config=_CONFIG)
-    except (ValueError, KeyError, TypeError, FileNotFoundError) as error:
-        raise DamagedError(f"it is not a zarr array ({error})") from None
-    try:
         header = Header(tuple(array.shape), dtypes.canonical(array.dtype), 0)
-    except ValueError as error:
-        raise DamagedError(str(error)) from None
-    return ZarrArray(array, folder), header, array.attrs.asdict().get(_ATTRIBUTE)
+        return ZarrArray(array, folder), header, array.attrs.asdict().get(_ATTRIBUTE)
+    except Exception as error:  # the library checks little of what it reads, so that damage ends in errors of any kind
+        raise DamagedError(f"it is not a zarr array ({error})") from None
