@@ -19,6 +19,7 @@ WHERE = {
     "device": "stay on the GPUs",
     "memory": "stay in memory",
     "disk": "files, own disks",
+    "cache": "files, by the page cache",
     "store": "files, one store for all",
 }
 SPLITS = ((10**12, 8192), (100_000, 1024), (10_000, 8192))
@@ -48,7 +49,7 @@ def measured(results: dict[str, Any]) -> Iterator[str]:
     yield row("values hashed, all processors", gigabytes(figures["hash"]))
     for place, rates in figures["places"].items():
         yield row(f"written by one thread, {place}", gigabytes(rates["write"]))
-    yield row("flushed to the disk after that", gigabytes(figures["places"]["disk"]["flush"]))
+    yield row("flushed after that, disk", gigabytes(figures["places"]["disk"]["flush"]))
     yield ""
     yield from head("`gpuinit create`", "bound by", "predicted, s", "measured, s", "predicted / measured")
     for check in results["checks"]:
@@ -75,16 +76,17 @@ def plans(results: dict[str, Any]) -> Iterator[str]:
 
 
 def failures(results: dict[str, Any]) -> Iterator[str]:
-    """A row an MTBF and a bound on what waits for the disk."""
+    """A row a way of writing and MTBF."""
     yield from head(
-        "waiting for the disk at most", "MTBF of a machine", "failures expected", "simulated failures", "written in vain by each",
-        "no failures", "mean machine, formula", "simulated", "the last",
+        "written", "MTBF of a machine", "failures expected", "simulated", "in vain by each", "without failures",
+        "mean machine, formula", "simulated", "the last",
     )  # fmt: skip
     for found in results["failures"]:
-        vain = "" if found["remade"] is None else f"{found['remade'] / 1e9:.1f} GB"
+        vain = "" if found["remade"] is None else f"{found['remade'] / 1e9:.2g} GB"
         times = (duration(found[name]) for name in ("without", "expected seconds", "mean", "last"))
-        counts = (f"{found['expected failures']:.3g}", f"{found['failures']:.0f}")
-        yield row(f"{found['unflushed'] / 1e9:.1f} GB", duration(found["mtbf"]), *counts, vain, *times)
+        counts = (f"{found['expected failures']:.3g}", str(found["failures"]))
+        way = "by the page cache" if found["target"] == "cache" else "past it"
+        yield row(way, duration(found["mtbf"]), *counts, vain, *times)
 
 
 def stragglers(results: dict[str, Any]) -> Iterator[str]:
