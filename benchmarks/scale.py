@@ -11,8 +11,10 @@ of docs/scale.md. Each run takes about 4 x (bytes / disk rate) and some seconds,
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import json
+import mmap
 import os
 import shutil
 import statistics
@@ -32,7 +34,7 @@ from benchmarks.scale_model import CHUNK, bottleneck, simulate
 from benchmarks.scale_plans import LAWS, failures, plans, stragglers, writer
 from gpuinit.hashing import Digest
 from gpuinit.tables import direct
-from gpuinit.tables.contents import DIRECT_FROM, buffer, write_at
+from gpuinit.tables.contents import DIRECT_FROM, write_at
 from gpuinit.tables.pipeline import CHECKPOINT_BYTES
 
 COLUMNS = 128
@@ -43,10 +45,14 @@ TINY = 1 << 23
 
 
 def chunks() -> Iterator[np.ndarray[Any, Any]]:
-    """Two chunks in turn without end, touched, so that the caches do not hold what the real run's do not hold."""
-    both = [buffer(CHUNK).view(np.float32).reshape(-1, COLUMNS) for _ in range(2)]
-    for chunk in both:
-        chunk[:] = 0
+    """Two chunks in turn without end, as the CPU's backend has them: the caches do not hold them, and their pages are huge."""
+    both = []
+    for _ in range(2):
+        pages = mmap.mmap(-1, CHUNK, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        with contextlib.suppress(AttributeError, OSError):
+            pages.madvise(mmap.MADV_HUGEPAGE)
+        both.append(np.frombuffer(pages, np.float32).reshape(-1, COLUMNS))
+        both[-1][:] = 0
     return itertools.cycle(both)
 
 
