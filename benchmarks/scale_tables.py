@@ -49,7 +49,6 @@ def measured(results: dict[str, Any]) -> Iterator[str]:
     yield row("values hashed, all processors", gigabytes(figures["hash"]))
     for place, rates in figures["places"].items():
         yield row(f"written by one thread, {place}", gigabytes(rates["write"]))
-    yield row("flushed after that, disk", gigabytes(figures["places"]["disk"]["flush"]))
     yield ""
     yield from head("`gpuinit create`", "bound by", "predicted, s", "measured, s", "predicted / measured")
     for check in results["checks"]:
@@ -71,7 +70,7 @@ def plans(results: dict[str, Any]) -> Iterator[str]:
         if not plan["fits"]:
             found = ("does not fit", "", "")
         power = f"10^{len(str(int(plan['nbytes']))) - 1}"
-        size = f"{plan['shard'] / 1e9:,.0f} GB"
+        size = f"{gigabytes(plan['shard'])} GB"
         yield row(power, f"{plan['machines']:,}, {kind}", f"{WHERE[plan['target']]}{law}", str(plan["processes"]), size, *found)
 
 
@@ -82,7 +81,7 @@ def failures(results: dict[str, Any]) -> Iterator[str]:
         "mean machine, formula", "simulated", "the last",
     )  # fmt: skip
     for found in results["failures"]:
-        vain = "" if found["remade"] is None else f"{found['remade'] / 1e9:.2g} GB"
+        vain = "" if found["remade"] is None else f"{gigabytes(found['remade'])} GB"
         times = (duration(found[name]) for name in ("without", "expected seconds", "mean", "last"))
         counts = (f"{found['expected failures']:.3g}", str(found["failures"]))
         way = "by the page cache" if found["target"] == "cache" else "past it"
@@ -113,9 +112,10 @@ def row(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def gigabytes(rate: float) -> str:
-    """A rate to three digits."""
-    return f"{rate / 1e9:.2f}" if rate < 1e10 else f"{rate / 1e9:,.0f}"
+def gigabytes(amount: float) -> str:
+    """Bytes, or bytes a second, in 10^9, to three digits."""
+    scaled = amount / 1e9
+    return f"{scaled:,.{2 if scaled < 10 else 1 if scaled < 100 else 0}f}"
 
 
 def duration(seconds: float) -> str:
