@@ -52,7 +52,7 @@ bench: setup-bench              ## the CPU benchmarks beside torch and NumPy, as
 bench-files: setup              ## 12 GiB written in each format beside a plain write of the same bytes; writes benchmarks/results/files.json
 	$(BIN)/python -m benchmarks.files
 
-scale: setup     ## how well a model predicts `gpuinit create` here, and its plans for large tables; rewrites the tables of docs/scale.md
+scale: setup     ## a model of large jobs beside the real writer on this machine; rewrites the tables of docs/scale.md
 	$(BIN)/python -m benchmarks.scale
 	$(BIN)/python -m benchmarks.scale_tables
 

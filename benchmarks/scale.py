@@ -11,8 +11,10 @@ of docs/scale.md. Each run takes about 4 x (bytes / disk rate) and some seconds,
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import json
+import mmap
 import os
 import shutil
 import statistics
@@ -20,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,8 @@ from benchmarks.pairs import RESULTS, machine, seconds
 from benchmarks.scale_model import CHUNK, bottleneck, simulate
 from benchmarks.scale_plans import LAWS, failures, plans, stragglers, writer
 from gpuinit.hashing import Digest
+from gpuinit.tables import direct
+from gpuinit.tables.contents import DIRECT_FROM, write_at
 from gpuinit.tables.pipeline import CHECKPOINT_BYTES
 
 COLUMNS = 128
@@ -40,54 +44,56 @@ TINY = 1 << 23
 """Bytes of a table that takes hardly longer than starting the process and loading compiled code."""
 
 
-def buffer() -> np.ndarray[Any, Any]:
-    """A chunk, touched."""
-    return np.zeros((CHUNK // 4 // COLUMNS, COLUMNS), np.float32)
-
-
-def rate(nbytes: int, work: Callable[[], object]) -> float:
-    """Bytes a second."""
-    return nbytes / seconds(work)
+def chunks() -> Iterator[np.ndarray[Any, Any]]:
+    """Two chunks in turn without end, as the CPU's backend has them: the caches do not hold them, and their pages are huge."""
+    both = []
+    for _ in range(2):
+        pages = mmap.mmap(-1, CHUNK, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        with contextlib.suppress(AttributeError, OSError):
+            pages.madvise(mmap.MADV_HUGEPAGE)
+        both.append(np.frombuffer(pages, np.float32).reshape(-1, COLUMNS))
+        both[-1][:] = 0
+    return itertools.cycle(both)
 
 
 def making(law: str, nbytes: int) -> float:
-    """Bytes a second of float32 values made by all processors, chunk after chunk into one buffer."""
-    chunk, initializer = buffer(), gpuinit.get({"class_name": LAWS[law], "config": {"seed": 0}})
-    shape, rows = (2**40, COLUMNS), chunk.shape[0]
+    """Bytes a second of float32 values made by all processors, chunk after chunk."""
+    turns, initializer = chunks(), gpuinit.get({"class_name": LAWS[law], "config": {"seed": 0}})
+    rows = CHUNK // 4 // COLUMNS
 
     def work() -> None:
         for first in range(0, nbytes // CHUNK * rows, rows):
-            initializer.fill(chunk, shape=shape, block=(slice(first, first + rows),))
+            initializer.fill(next(turns), shape=(2**40, COLUMNS), block=(slice(first, first + rows),))
 
-    initializer.fill(chunk, shape=shape, block=(slice(0, rows),))
-    return rate(nbytes // CHUNK * CHUNK, work)
+    initializer.fill(next(turns), shape=(2**40, COLUMNS), block=(slice(0, rows),))
+    return nbytes / seconds(work)
 
 
 def hashing(nbytes: int) -> float:
     """Bytes a second of `Digest.update` by all processors."""
-    chunk, digest = buffer(), Digest()
-    digest.update(chunk)
-    return rate(nbytes // CHUNK * CHUNK, lambda: [digest.update(chunk, first) for first in range(0, nbytes, CHUNK)])
+    turns, digest = chunks(), Digest()
+    digest.update(next(turns))
+    return nbytes / seconds(lambda: [digest.update(next(turns), first) for first in range(0, nbytes, CHUNK)])
 
 
 def writing(folder: Path, nbytes: int) -> dict[str, float]:
-    """Bytes a second of a plain file's write by one thread, by that thread's time on a processor, and of fdatasync."""
-    chunk, path = buffer(), folder / "plain"
+    """Bytes a second of a plain file's write by one thread, by that thread's time on a processor, and of fdatasync.
+
+    It is written past the page cache where that can be done, as `gpuinit create` does.
+    """
+    turns, path = chunks(), folder / "plain"
     wrote = core = flushed = 0.0
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        for number in range(1, nbytes // CHUNK + 1):
+    with open(path, "wb", buffering=0) as file:
+        for place in range(0, nbytes, CHUNK):
+            data = next(turns).reshape(-1).view(np.uint8)
             began, computed = time.perf_counter(), time.thread_time()
-            assert os.write(file, chunk.data) == CHUNK
+            done = direct.write(file.fileno(), data, place)
+            write_at(file, data[done:], place + done)
             wrote, core = wrote + time.perf_counter() - began, core + time.thread_time() - computed
-            if number * CHUNK % CHECKPOINT_BYTES == 0:
-                flushed += seconds(lambda: os.fdatasync(file))
-        flushed += seconds(lambda: os.fdatasync(file))
-    finally:
-        os.close(file)
-        path.unlink()
-    done = nbytes // CHUNK * CHUNK
-    return {"write": done / wrote, "core": done / max(core, 1e-9), "flush": done / flushed}
+            if (place + CHUNK) % CHECKPOINT_BYTES == 0 or place + CHUNK == nbytes:
+                flushed += seconds(lambda: os.fdatasync(file.fileno()))
+    path.unlink()
+    return {"write": nbytes / wrote, "core": nbytes / max(core, 1e-9), "flush": nbytes / flushed}
 
 
 def create(folder: Path, law: str, nbytes: int) -> tuple[float, int]:
@@ -167,22 +173,22 @@ def checks(rounds: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
 
 
 def a_core(figures: dict[str, Any]) -> dict[str, Any]:
-    """What the plans take from the measurement: a core's rates, and one thread's into memory that no disk slows down."""
+    """What the plans take from the measurement: what a core makes and hashes, and what a thread copies into memory."""
     cores = len(os.sched_getaffinity(0))
-    write = max(place["write"] for place in figures["places"].values())
-    return {"make": {law: made / cores for law, made in figures["make"].items()}, "hash": figures["hash"] / cores, "write": write}
+    makes = {law: made / cores for law, made in figures["make"].items()}
+    return {"make": makes, "hash": figures["hash"] / cores, "copy": figures["places"]["memory"]["write"]}
 
 
 def main() -> None:
     """Measure, check, plan, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=RESULTS / "scale.json")
-    parser.add_argument("--bytes", type=int, default=2 << 30, help="of each table, a multiple of 64 MiB (default 2 GiB)")
+    parser.add_argument("--bytes", type=int, default=2 << 30, help="of each table, a multiple of 256 MiB (default 2 GiB)")
     parser.add_argument("--folder", type=Path, default=Path("out"), help="a folder on the disk to measure (default: out)")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    if options.bytes < 2 * CHUNK or options.bytes % (2 * CHUNK):
-        parser.error(f"--bytes {options.bytes} must be a positive multiple of {2 * CHUNK}")
+    if options.bytes < DIRECT_FROM or options.bytes % DIRECT_FROM:
+        parser.error(f"--bytes {options.bytes} must be a positive multiple of {DIRECT_FROM}")
     options.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=options.folder) as disk, tempfile.TemporaryDirectory(dir=roomy(options.bytes)) as memory:
         places = dict(zip(PLACES, (Path(disk), Path(memory)), strict=True))

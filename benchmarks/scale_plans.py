@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.scale_model import CHECKPOINT, Stage, Worker, bottleneck, expected_seconds, queue, simulate
+from benchmarks.scale_model import Stage, Worker, bottleneck, expected_seconds, queue, simulate
 
 __all__ = ["ASSUMED", "LAWS", "failures", "plans", "stragglers", "uneven", "writer"]
 
@@ -36,7 +36,7 @@ ASSUMED = {
     "PCIe": Assumed(55 * GB, "55 GB/s", "published: 64 GB/s each way of PCIe 5.0 x16, of which NVIDIA's nvbandwidth shows 55.6"),
     "GPU machine": Assumed(8, "8 GPUs, 112 cores, 8 drives as one", "published: NVIDIA DGX H100/H200 user guide"),
     "CPU machine": Assumed(64, "64 cores, 1 drive", "an assumption"),
-    "CPU bandwidth": Assumed(460.8 * GB, "460.8 GB/s", "published: AMD EPYC 9004, 12 channels of DDR5-4800"),
+    "CPU bandwidth": Assumed(460.8 * GB, "460.8 GB/s of memory", "published: AMD EPYC 9004, 12 channels of DDR5-4800"),
     "drive, writing": Assumed(3.5 * GB, "3.5 GB/s", "published: Samsung PM9A3, U.2, as announced in 2020"),
     "drive, reading": Assumed(6.5 * GB, "6.5 GB/s", "published: the same"),
     "shared store": Assumed(1 * TB, "1 TB/s for all", "an assumption"),
@@ -53,7 +53,11 @@ ASSUMED = {
 
 @dataclass(frozen=True)
 class Case:
-    """A table on machines of one kind: `target` is "device", "memory", "disk" or "store"; `kind` a GPU's name or "CPU"."""
+    """A table on machines of one kind, a GPU's name or "CPU".
+
+    `target`: "device" and "memory" hold it; files are written past the page cache to each machine's "disk" or one "store", or
+    through the page cache to the disk: "cache".
+    """
 
     nbytes: float
     machines: int
@@ -69,19 +73,19 @@ CASES = (
     Case(1e12, 1, "H200", "device", 8),
     Case(1e12, 2, "H100", "device", 8),
     Case(1e12, 1, "H100", "disk", 8),
-    Case(1e12, 1, "H100", "disk", 32),
     Case(1e12, 1, "CPU", "disk", 1),
-    Case(1e12, 1, "CPU", "disk", 8),
+    Case(1e12, 1, "CPU", "cache", 1),
+    Case(1e12, 1, "CPU", "cache", 8),
     Case(1e15, MACHINES, "H100", "device", 8),
     Case(1e15, MACHINES, "H200", "device", 8, "uniform"),
     Case(1e15, MACHINES, "H200", "device", 8),
     Case(1e15, MACHINES, "CPU", "memory", 1),
     Case(1e15, MACHINES, "H100", "disk", 8),
-    Case(1e15, MACHINES, "H100", "disk", 32),
     Case(1e15, MACHINES, "CPU", "disk", 1),
-    Case(1e15, MACHINES, "CPU", "disk", 8),
-    Case(1e15, MACHINES, "CPU", "store", 8),
+    Case(1e15, MACHINES, "CPU", "store", 1),
 )
+DISK, CACHE = Case(1e15, MACHINES, "CPU", "disk", 1), Case(1e15, MACHINES, "CPU", "cache", 8)
+"""What failures and stragglers are looked at on."""
 
 
 def value(name: str) -> float:
@@ -93,17 +97,16 @@ def writer(make: float, hashing: float, write: float, core: float, cores: float,
     """A process that makes and hashes on `cores` cores, while one thread writes.
 
     Args:
-        make, hashing: bytes a second on all those cores. write: into the page cache by one thread.
+        make, hashing: bytes a second on all those cores. write: of the writing thread.
         core: the same while that thread computes; while it does, it takes one of the cores from the others.
     """
+    made, hashed = Stage("make", make, lane="cores"), Stage("hash", hashing, lane="cores")
     share = Stage("writing's core", core * cores, lane="cores")
-    return Worker(
-        (Stage("make", make, lane="cores"), Stage("hash", hashing, lane="cores"), share, Stage("write", write)), **settings
-    )
+    return Worker((made, hashed, share, Stage("write", write)), **settings)
 
 
 def process(case: Case, figures: dict[str, Any]) -> Worker:
-    """A process of a case. `figures`: what was measured, bytes a second: make a core by law, hash a core, write a thread."""
+    """A process of a case. `figures`: what was measured, bytes a second: make a core by law, hash a core, copy a thread."""
     gpu = case.kind != "CPU"
     cores = (112 if gpu else value("CPU machine")) / case.processes
     make, hashing = figures["make"][case.law] * cores, figures["hash"] * cores
@@ -116,15 +119,17 @@ def process(case: Case, figures: dict[str, Any]) -> Worker:
     if case.target == "memory":
         return Worker((Stage("cores", make) if make < most else Stage("memory", most),))
     drives = 8 if gpu else 1
-    disk = value("drive, writing") * drives if case.target == "disk" else value("shared store") / case.machines
-    read = min(value("drive, reading") * drives / case.processes, hashing)
-    waits = value("page cache") / case.processes
-    settings = {"flush": disk / case.processes, "read": read, "restart": value("restart"), "unflushed": waits}
-    write = Stage("write", figures["write"])
+    disk = (
+        value("shared store") / case.machines if case.target == "store" else value("drive, writing") * drives
+    ) / case.processes
+    settings = {"read": min(value("drive, reading") * drives / case.processes, hashing), "restart": value("restart")}
     if gpu:
-        stages = (Stage("make", make), Stage("copy", link), Stage("hash", hashing), write)
+        stages = (Stage("make", make), Stage("copy", link), Stage("hash", hashing), Stage("write", disk))
         return Worker(stages, buffers=3, **settings)
-    return writer(min(make, most / 5), hashing, figures["write"], figures["write"], cores, **settings)
+    if case.target == "cache":
+        settings |= {"flush": disk, "unflushed": value("page cache") / case.processes}
+        return writer(min(make, most / 5), hashing, figures["copy"], figures["copy"], cores, **settings)
+    return writer(min(make, most / 3), hashing, disk, math.inf, cores, **settings)
 
 
 def plans(figures: dict[str, Any], seed: int = 0) -> list[dict[str, Any]]:
@@ -138,7 +143,7 @@ def plans(figures: dict[str, Any], seed: int = 0) -> list[dict[str, Any]]:
         row = {**case.__dict__, "shard": shard, "bound": name, "rate": rate, "seconds": shard / rate, "fits": True}
         if case.target == "device":
             row["fits"] = shard <= value(f"{case.kind} memory") * value("GPU machine") / case.processes
-        elif case.target in ("disk", "store"):
+        elif case.target != "memory":
             outcome = simulate(worker, np.full(min(count, MACHINES), shard), jitter=value("jitter"), seed=seed)
             row |= {"simulated": float(outcome.seconds.max()), "utilisation": outcome.utilisation()}
         rows.append(row)
@@ -146,24 +151,20 @@ def plans(figures: dict[str, Any], seed: int = 0) -> list[dict[str, Any]]:
 
 
 def failures(figures: dict[str, Any], seed: int = 0) -> list[dict[str, Any]]:
-    """What failures cost 10^15 bytes on machines without GPUs, each with its own disk and 8 processes that fail together.
+    """What failures cost 10^15 bytes on machines without GPUs, each with its own disk, past and through the page cache.
 
-    One process stands for the eight of its machine. Once with all of the page cache for what is not flushed yet, once with room
-    for two checkpoints a process.
+    A machine's processes are alike and fail together, so one stands for all of them.
     """
-    case = Case(1e15, MACHINES, "CPU", "disk", 8)
-    usual = process(case, figures)
-    shard = case.nbytes / MACHINES / case.processes
     rows = []
-    for unflushed in (usual.unflushed, 2 * CHECKPOINT):
-        worker = replace(usual, unflushed=unflushed)
+    for case in (DISK, CACHE):
+        worker, shard = process(case, figures), case.nbytes / MACHINES / case.processes
         base = float(simulate(worker, shard).seconds.max())
         for mtbf in (value("machine's MTBF"), DAY, 3600.0):
             outcome = simulate(worker, np.full(MACHINES, shard), mtbf=mtbf, seed=seed)
-            count = float(outcome.failures.sum())
+            count = int(outcome.failures.sum())
             rows.append(
                 {
-                    "unflushed": unflushed * case.processes,
+                    "target": case.target,
                     "mtbf": mtbf,
                     "expected failures": MACHINES * base / mtbf,
                     "expected seconds": expected_seconds(worker, shard, mtbf),
@@ -185,12 +186,11 @@ def stragglers(figures: dict[str, Any], seed: int = 0) -> list[dict[str, Any]]:
     rng = np.random.default_rng(seed)
     speed = np.clip(rng.normal(1.0, 0.05, MACHINES), 0.7, 1.3)
     speed[rng.choice(MACHINES, MACHINES // 100, replace=False)] /= 2
-    case = Case(1e15, MACHINES, "CPU", "disk", 8)
-    rate = bottleneck(process(case, figures))[1] * case.processes * speed
-    ideal = float(case.nbytes / rate.sum())
-    rows = [{"pieces": 1, "queue": False, "ideal": ideal, "seconds": float((case.nbytes / MACHINES / rate).max())}]
+    rate = bottleneck(process(DISK, figures))[1] * speed
+    ideal = float(DISK.nbytes / rate.sum())
+    rows = [{"pieces": 1, "queue": False, "ideal": ideal, "seconds": float((DISK.nbytes / MACHINES / rate).max())}]
     for pieces in (4, 16, 64, 256, 1024):
-        piece = case.nbytes / MACHINES / pieces
+        piece = DISK.nbytes / MACHINES / pieces
         taken = queue(MACHINES * pieces, piece / rate, value("dispatch"))
         rows.append({"pieces": pieces, "queue": True, "ideal": ideal, "seconds": taken})
     return rows

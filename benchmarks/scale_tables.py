@@ -19,6 +19,7 @@ WHERE = {
     "device": "stay on the GPUs",
     "memory": "stay in memory",
     "disk": "files, own disks",
+    "cache": "files, by the page cache",
     "store": "files, one store for all",
 }
 SPLITS = ((10**12, 8192), (100_000, 1024), (10_000, 8192))
@@ -48,7 +49,6 @@ def measured(results: dict[str, Any]) -> Iterator[str]:
     yield row("values hashed, all processors", gigabytes(figures["hash"]))
     for place, rates in figures["places"].items():
         yield row(f"written by one thread, {place}", gigabytes(rates["write"]))
-    yield row("flushed to the disk after that", gigabytes(figures["places"]["disk"]["flush"]))
     yield ""
     yield from head("`gpuinit create`", "bound by", "predicted, s", "measured, s", "predicted / measured")
     for check in results["checks"]:
@@ -70,21 +70,22 @@ def plans(results: dict[str, Any]) -> Iterator[str]:
         if not plan["fits"]:
             found = ("does not fit", "", "")
         power = f"10^{len(str(int(plan['nbytes']))) - 1}"
-        size = f"{plan['shard'] / 1e9:,.0f} GB"
+        size = f"{gigabytes(plan['shard'])} GB"
         yield row(power, f"{plan['machines']:,}, {kind}", f"{WHERE[plan['target']]}{law}", str(plan["processes"]), size, *found)
 
 
 def failures(results: dict[str, Any]) -> Iterator[str]:
-    """A row an MTBF and a bound on what waits for the disk."""
+    """A row a way of writing and MTBF."""
     yield from head(
-        "waiting for the disk at most", "MTBF of a machine", "failures expected", "simulated failures", "written in vain by each",
-        "no failures", "mean machine, formula", "simulated", "the last",
+        "written", "MTBF of a machine", "failures expected", "simulated", "in vain by each", "without failures",
+        "mean machine, formula", "simulated", "the last",
     )  # fmt: skip
     for found in results["failures"]:
-        vain = "" if found["remade"] is None else f"{found['remade'] / 1e9:.1f} GB"
+        vain = "" if found["remade"] is None else f"{gigabytes(found['remade'])} GB"
         times = (duration(found[name]) for name in ("without", "expected seconds", "mean", "last"))
-        counts = (f"{found['expected failures']:.3g}", f"{found['failures']:.0f}")
-        yield row(f"{found['unflushed'] / 1e9:.1f} GB", duration(found["mtbf"]), *counts, vain, *times)
+        counts = (f"{found['expected failures']:.3g}", str(found["failures"]))
+        way = "by the page cache" if found["target"] == "cache" else "past it"
+        yield row(way, duration(found["mtbf"]), *counts, vain, *times)
 
 
 def stragglers(results: dict[str, Any]) -> Iterator[str]:
@@ -111,9 +112,10 @@ def row(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def gigabytes(rate: float) -> str:
-    """A rate to three digits."""
-    return f"{rate / 1e9:.2f}" if rate < 1e10 else f"{rate / 1e9:,.0f}"
+def gigabytes(amount: float) -> str:
+    """Bytes, or bytes a second, in 10^9, to three digits."""
+    scaled = amount / 1e9
+    return f"{scaled:,.{2 if scaled < 10 else 1 if scaled < 100 else 0}f}"
 
 
 def duration(seconds: float) -> str:

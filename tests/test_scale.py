@@ -195,7 +195,7 @@ def test_measuring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("plans", "failures", "stragglers"):
         monkeypatch.setattr(scale, name, lambda core, name=name: RESULTS[name])
     out = tmp_path / "scale.json"
-    options = ["--out", str(out), "--bytes", str(2 * CHUNK), "--folder", str(tmp_path), "--rounds", "2"]
+    options = ["--out", str(out), "--bytes", str(8 * CHUNK), "--folder", str(tmp_path), "--rounds", "2"]
     monkeypatch.setattr(sys, "argv", ["scale", *options])
     scale.main()
     found = json.loads(out.read_text())
