@@ -33,7 +33,7 @@ NORMAL = gpuinit.RandomNormal(0.0, 0.05, seed=7)
 @pytest.fixture
 def poisoned(monkeypatch: pytest.MonkeyPatch) -> None:
     """The CPU's buffers hold poison first, so that what is not written shows."""
-    monkeypatch.setattr(cpu, "_buffer", lambda nbytes: np.full(nbytes, POISON, np.uint8))
+    monkeypatch.setattr(cpu, "pages", lambda nbytes: np.full(nbytes, POISON, np.uint8))
 
 
 @pytest.fixture(params=["cpu", *PACES])
@@ -177,7 +177,7 @@ def nothing_left(gpu: Any) -> bool:
 
 
 def test_buffers_are_allocated_once_when_the_first_region_is_asked_for(gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    on_gpu, pinned, pages = (counted(monkeypatch, *each) for each in ((gpu, "empty"), (gpu, "pinned"), (cpu, "_buffer")))
+    on_gpu, pinned, pages = (counted(monkeypatch, *each) for each in ((gpu, "empty"), (gpu, "pinned"), (cpu, "pages")))
     given = {device: chunks(NORMAL, (2000,), "float32", device, rows_of(20), 400) for device in ("cuda", "cpu")}
     assert on_gpu == pinned == pages == []
     for device in given:

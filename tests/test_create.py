@@ -65,7 +65,7 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
         return np.full(max(nbytes, 1), 0xCA, np.uint8)
 
     monkeypatch.setattr(pipeline, "CHUNK_BYTES", 4096)
-    monkeypatch.setattr(cpu, "_buffer", poisoned)
+    monkeypatch.setattr(cpu, "pages", poisoned)
 
 
 # the files

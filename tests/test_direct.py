@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 
 import gpuinit
+from gpuinit.backends.layout import pages
 from gpuinit.tables import check, contents, direct, pipeline, plan_tensor, write
 from gpuinit.tables.direct import PAGE
 
@@ -24,7 +25,7 @@ DATA = np.random.default_rng(5).integers(0, 256, 9 * PAGE + 77, np.uint8)
 
 def aligned(size: int, off: int = 0) -> np.ndarray[Any, Any]:
     """The first bytes of DATA, `off` bytes behind the beginning of a page of memory."""
-    memory = contents.buffer(size + off)[off : off + size]
+    memory = pages(size + off)[off : off + size]
     memory[:] = DATA[:size]
     return memory
 

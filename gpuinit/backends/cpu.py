@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import mmap
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -12,7 +10,7 @@ import numpy as np
 
 from gpuinit.backends import compiled, specification, structures
 from gpuinit.backends.cuda.arrays import is_on_gpu
-from gpuinit.backends.layout import placed
+from gpuinit.backends.layout import pages, placed
 from gpuinit.key import Key
 from gpuinit.region import Region, checked_rows
 from gpuinit.sampler import Sampler
@@ -76,7 +74,7 @@ class CPU:
         Raises:
             MemoryError: there is no room for the buffers. ValueError: a region takes more than `most` bytes.
         """
-        buffers = [_buffer(most), _buffer(most)]
+        buffers = [pages(most), pages(most)]
         for turn, region in enumerate(regions):
             chunk = placed(buffers[turn % 2], region, dtype)
             self.fill(chunk, law, region, key)
@@ -113,17 +111,6 @@ class _Normals(NamedTuple):
     def empty(self, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
         """A new array of the dtype."""
         return self.backend.empty(shape, self.sampler.dtype)
-
-
-def _buffer(nbytes: int) -> np.ndarray[Any, Any]:
-    """Memory of its own, page-aligned and not touched yet."""
-    try:
-        pages = mmap.mmap(-1, max(nbytes, 1), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    except (OSError, OverflowError):
-        raise MemoryError(f"a chunk takes {nbytes} bytes, which cannot be allocated here") from None
-    with contextlib.suppress(AttributeError, OSError):  # a kernel without them
-        pages.madvise(mmap.MADV_HUGEPAGE)  # made and copied with fewer faults
-    return np.frombuffer(pages, np.uint8)[:nbytes]
 
 
 BACKEND = CPU()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import mmap
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gpuinit.region import Region
 
-__all__ = ["Axis", "Layout", "consecutive", "layout", "placed"]
+__all__ = ["Axis", "Layout", "consecutive", "layout", "pages", "placed"]
 
 
 class Axis(NamedTuple):
@@ -66,3 +68,14 @@ def placed(memory: np.ndarray[Any, Any], region: Region, dtype: np.dtype[Any]) -
             "bytes of the largest region"
         )
     return memory[:nbytes].view(dtype).reshape(region.counts)
+
+
+def pages(nbytes: int) -> np.ndarray[Any, Any]:
+    """Memory of its own that begins at a page and is not touched yet; in huge pages where the system has them."""
+    try:
+        memory = mmap.mmap(-1, max(nbytes, 1), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except (OSError, OverflowError):
+        raise MemoryError(f"a chunk takes {nbytes} bytes, which cannot be allocated here") from None
+    with contextlib.suppress(AttributeError, OSError):  # a kernel without them
+        memory.madvise(mmap.MADV_HUGEPAGE)  # made and copied with fewer faults
+    return np.frombuffer(memory, np.uint8)[:nbytes]

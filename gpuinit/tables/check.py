@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from gpuinit import backends
+from gpuinit.backends.layout import pages
 from gpuinit.recipe import Recipe
 from gpuinit.table import described
 from gpuinit.tables import pipeline
 from gpuinit.tables.compare import Checked
-from gpuinit.tables.contents import Block, Contents, block_at, block_count, buffer
+from gpuinit.tables.contents import Block, Contents, block_at, block_count
 from gpuinit.tables.formats import by_suffix
 from gpuinit.tables.headers import DamagedError
 from gpuinit.virtual import Virtual
@@ -123,7 +124,7 @@ def _chosen(table: Virtual, contents: Contents, held: int, sample: float | None)
 
 def _read_ahead(table: Virtual, contents: Contents, chosen: Iterator[Block], held: int, nbytes: int) -> Iterator[Array]:
     """For each block, as a 1-D array, the elements that the file has of it, read while the one before is looked at."""
-    buffers = [buffer(nbytes), buffer(nbytes)]
+    buffers = [pages(nbytes), pages(nbytes)]
 
     def read(block: Block, memory: Array) -> Array:
         present = min(block.size, held - block.start) if held < table.size else block.size

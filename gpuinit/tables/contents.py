@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import mmap
 import os
 from collections.abc import Iterator
 from io import FileIO
@@ -13,7 +12,7 @@ import numpy as np
 
 from gpuinit.tables import direct
 
-__all__ = ["DIRECT_FROM", "Block", "Contents", "Stream", "block_at", "block_count", "blocks", "buffer", "grid", "write_at"]
+__all__ = ["DIRECT_FROM", "Block", "Contents", "Stream", "block_at", "block_count", "blocks", "grid", "write_at"]
 
 DIRECT_FROM = 256 << 20
 """Bytes of elements from which on a file is written past the page cache, which could not serve such a file's readers anyway."""
@@ -182,8 +181,3 @@ def block_at(shape: tuple[int, ...], grid: tuple[int, ...], number: int) -> Bloc
         stride *= length
     slices.reverse()
     return Block(start, tuple(slices), tuple(part.stop - part.start for part in slices))
-
-
-def buffer(nbytes: int) -> Array:
-    """Memory of its own, page-aligned and not touched yet."""
-    return np.frombuffer(mmap.mmap(-1, max(nbytes, 1)), np.uint8)

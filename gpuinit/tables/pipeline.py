@@ -14,11 +14,14 @@ from gpuinit.tables.contents import Contents, blocks
 from gpuinit.tables.journal import Journal, Standing
 from gpuinit.tables.plan import Job
 
-__all__ = ["CHECKPOINT_BYTES", "CHUNK_BYTES", "Pipeline", "Progress"]
+__all__ = ["CHECKPOINT_BYTES", "CHUNK_BYTES", "MOST_CHECKPOINTS", "Pipeline", "Progress"]
 
 CHUNK_BYTES = 32 << 20
 CHECKPOINT_BYTES = 256 << 20
 """How much is written between two entries of the journal."""
+
+MOST_CHECKPOINTS = 4
+"""How many times as much may be written before the entry has reached the disk."""
 
 Progress = Callable[[Job, int], None]
 """Called with a job and how many more of its bytes have been written."""
@@ -75,10 +78,11 @@ class Pipeline:
         itemsize = self._job.dtype.itemsize
         self._progress(self._job, (standing.elements - self.standing.elements) * itemsize)
         self.standing = standing
-        if self._recording and self._recording.done():
-            self._recording.result()
+        since = (standing.elements - self._recorded) * itemsize
+        if self._recording and (self._recording.done() or since >= MOST_CHECKPOINTS * CHECKPOINT_BYTES):
+            self._recording.result()  # where the disk is the slowest, it is waited for: a kill loses what is behind the entry
             self._recording = None
-        if self._recording is None and (standing.elements - self._recorded) * itemsize >= CHECKPOINT_BYTES:
+        if self._recording is None and since >= CHECKPOINT_BYTES:
             self._recorded = standing.elements
             self._recording = recorder.submit(self._record, standing)
 
