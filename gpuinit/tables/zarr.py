@@ -14,7 +14,7 @@ from gpuinit import dtypes
 from gpuinit.tables.contents import Block, grid
 from gpuinit.tables.headers import DamagedError, Header
 
-__all__ = ["DTYPES", "ZarrArray", "create", "library", "open_array"]
+__all__ = ["DTYPES", "MOST", "ZarrArray", "create", "library", "open_array"]
 
 DTYPES = (
     "bool",
@@ -22,6 +22,9 @@ DTYPES = (
     *(f"{kind}int{bits}" for kind in ("", "u") for bits in (8, 16, 32, 64)),
 )
 """The names of the dtypes that it holds."""
+
+MOST = 16 << 20
+"""Bytes of a chunk at most: reading and writing one takes its size several times."""
 
 _ATTRIBUTE = "gpuinit"
 _CONFIG = {"write_empty_chunks": True}
@@ -121,11 +124,11 @@ def library() -> Any:
 
 
 def create(folder: Path, recipe: dict[str, Any], shape: tuple[int, ...], dtype: np.dtype[Any], nbytes: int) -> ZarrArray:
-    """A new array in an empty folder, uncompressed, in chunks of at most `nbytes` bytes, the recipe among its attributes."""
+    """A new array in an empty folder, uncompressed, in chunks of at most `nbytes` bytes and MOST, the recipe an attribute."""
     array = library().create_array(
         store=str(folder),
         shape=shape,
-        chunks=grid(shape, max(1, nbytes // dtype.itemsize)),
+        chunks=grid(shape, max(1, min(nbytes, MOST) // dtype.itemsize)),
         dtype=dtype,
         compressors=None,
         filters=None,
