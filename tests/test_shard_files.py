@@ -20,7 +20,7 @@ from gpuinit.table import described
 from gpuinit.tables import check, pipeline, plan_tensor, write
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=30)
 @given(
     rows=st.integers(0, 40), columns=st.integers(0, 9), world=st.integers(1, 12), dtype=st.sampled_from(["float32", "complex64"])
 )

@@ -33,15 +33,10 @@ class Standing:
 
 
 class Journal:
-    """The journal of the file `path`, which is to hold what `facts` (JSON's types) say.
-
-    Attributes:
-        standing: what it says, None before it was read or recorded.
-    """
+    """The journal of the file `path`, which is to hold what `facts` (JSON's types) say."""
 
     def __init__(self, path: Path, facts: Mapping[str, Any]) -> None:
         self.path = path.with_name(path.name + ".journal")
-        self.standing: Standing | None = None
         self._facts = dict(facts)
 
     def exists(self) -> bool:
@@ -62,7 +57,6 @@ class Journal:
         except BaseException:
             new.unlink(missing_ok=True)
             raise
-        self.standing = standing
 
     def read(self) -> Standing:
         """What stands, by the journal.
@@ -83,7 +77,6 @@ class Journal:
         for name in {**self._facts, **entry}:
             if not _same(name, entry.get(name), self._facts.get(name)):
                 raise self.refused(f"it is of a file with another {name}")
-        self.standing = standing
         return standing
 
     def refused(self, why: str) -> JournalError:

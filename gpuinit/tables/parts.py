@@ -24,10 +24,12 @@ class Parts:
     Attributes:
         places: what each is written through: an open file, or the path of a folder.
         keep: whether an error leaves them for another run to go on with; at first, whether an earlier run has left them.
+        complete: whether they have their names.
     """
 
     places: list[Any] = field(default_factory=list)
     keep: bool = False
+    complete: bool = False
 
 
 @contextlib.contextmanager
@@ -38,8 +40,8 @@ def replacing(*paths: Path, folder: bool = False, go_on: bool = False) -> Iterat
     renames of several files it leaves no old one beside a new one.
 
     Args:
-        folder: whether the first is a folder. go_on: whether the first keeps what it holds from an earlier run; else what a
-            killed process left behind is overwritten.
+        folder: whether the first is a folder. go_on: whether they keep what they hold from an earlier run; else they are empty,
+            whatever a killed process left behind.
 
     Raises:
         BlockingIOError: another process is writing one of them. FileExistsError: at NAME.part is something else.
@@ -53,12 +55,13 @@ def replacing(*paths: Path, folder: bool = False, go_on: bool = False) -> Iterat
                 locks.append(lock)
                 stack.enter_context(contextlib.closing(lock))
                 parts.places.append(part(path) if isinstance(lock, _Folder) else lock)
-                if not (go_on and number == 0):
+                if not go_on:
                     lock.truncate()
             yield parts
             for lock in locks:
                 os.fsync(lock.fileno())
             _publish(paths, folder or len(paths) > 1)
+            parts.complete = True
         except BaseException:
             if not parts.keep:
                 for path in paths[: len(locks)]:

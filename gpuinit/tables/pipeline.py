@@ -55,6 +55,8 @@ class Pipeline:
             ThreadPoolExecutor(1, "gpuinit-journal") as recorder,
         ):
             try:
+                for pool in (writer, recorder):  # an interrupt while a thread starts leaves one that nobody waits for
+                    pool.submit(_nothing).result()
                 for block, chunk in zip(missing, chunks, strict=True):
                     self.digest.update(chunk, job.start + block.start)
                     future = writer.submit(self._contents.write, block, chunk)
@@ -99,3 +101,7 @@ class Pipeline:
             if future.cancelled() or future.exception() is not None:
                 break
             self.standing = standing
+
+
+def _nothing() -> None:
+    pass

@@ -107,7 +107,7 @@ def _finished(job: Job) -> Written:
 def _write(job: Job, resume: bool, progress: Progress) -> Written:
     began = time.perf_counter()
     go_on = resume and is_unfinished(job)
-    journal = journal_of(job)
+    journal, parts = journal_of(job), Parts()
     try:
         with replacing(*job.files, folder=job.format.folder, go_on=go_on) as parts:
             if not go_on:
@@ -117,11 +117,12 @@ def _write(job: Job, resume: bool, progress: Progress) -> Written:
     except JournalError:
         raise
     except BaseException as error:
-        if journal.standing is not None and is_unfinished(job):
-            nbytes = journal.standing.elements * job.dtype.itemsize
-            error.add_note(f"{nbytes:,} bytes are kept in {str(part(job.path))!r}, and --resume goes on with them")
+        with contextlib.suppress(JournalError, OSError):
+            if parts.places and is_unfinished(job):
+                nbytes = journal.read().elements * job.dtype.itemsize
+                error.add_note(f"{nbytes:,} bytes are kept in {str(part(job.path))!r}, and --resume goes on with them")
         if isinstance(error, OSError):
-            raise _explained(job, error) from error
+            raise _explained(job, error, parts.complete) from error
         raise
     return Written(job, job.nbytes, time.perf_counter() - began, digest, resumed * job.dtype.itemsize)
 
@@ -136,18 +137,19 @@ def _contents(job: Job, parts: Parts, journal: Journal, go_on: bool, progress: P
         contents = job.format.begin(place, job.recipe, job.shape, job.tensor, pipeline.CHUNK_BYTES)
     for companion in beside:
         text = json.dumps(job.recipe.to_json(), indent=1, allow_nan=False) + "\n"
+        companion.truncate(0)
         write_at(companion, np.frombuffer(text.encode(), np.uint8), 0)
     making = Pipeline(job, contents, journal, standing, digest, progress)
     try:
         making.run()
         contents.sync()
+        if job.nbytes >= KEPT_FROM:  # so that it is kept, whatever stops it from having its name
+            with contextlib.suppress(OSError):
+                journal.record(making.standing)
+            parts.keep = journal.exists()
     except BaseException as error:
         parts.keep = _kept(job, contents, journal, making.standing, error)
         raise
-    if job.nbytes >= KEPT_FROM:
-        with contextlib.suppress(OSError):
-            journal.record(making.standing)
-        parts.keep = journal.exists()  # whatever stops it from having its name
     return digest, standing.elements
 
 
@@ -165,12 +167,12 @@ def _kept(job: Job, contents: Contents, journal: Journal, standing: Standing, er
     return journal.exists()
 
 
-def _explained(job: Job, error: OSError) -> OSError:
+def _explained(job: Job, error: OSError, complete: bool) -> OSError:
     """The error with a message for the user."""
     if error.errno is None:  # it has one already
         return error
-    left = "was left as it is" if is_unfinished(job) else "was removed"
-    kept = "; ".join(getattr(error, "__notes__", ())) or f"the unfinished file {left}"
+    left = "the unfinished file was left as it is" if is_unfinished(job) else "the unfinished file was removed"
+    kept = "; ".join(getattr(error, "__notes__", ())) or ("the file is complete" if complete else left)
     if error.errno not in _FULL:
         told: OSError = type(error)(f"out: {str(job.path)!r} cannot be written: {error.strerror}; {kept}")
         return told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
@@ -143,7 +144,9 @@ def open_array(folder: Path, write: bool = False) -> tuple[ZarrArray, Header, An
     """The array in a folder, what it says of itself, and its recipe, None without one; DamagedError if there is no array."""
     zarr = library()
     try:
-        array = zarr.open_array(str(folder), mode="r+" if write else "r", config=_CONFIG)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of dtypes that zarr's specification lacks, which are refused here
+            array = zarr.open_array(str(folder), mode="r+" if write else "r", config=_CONFIG)
         header = Header(tuple(array.shape), dtypes.canonical(array.dtype), 0)
         return ZarrArray(array, folder), header, array.attrs.asdict().get(_ATTRIBUTE)
     except Exception as error:  # the library checks little of what it reads, so that damage ends in errors of any kind
