@@ -189,7 +189,7 @@ def test_uneven_splits_are_those_of_a_table(rows: int, parts: int) -> None:
 def test_measuring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command measures, predicts and writes what the page's tables ask for; `gpuinit create` is run once, for real."""
     took, peak = scale.create(tmp_path, "uniform", scale.TINY)
-    assert 0 < took < 60 and scale.TINY < peak  # which begins with the memory of the process that starts it, here of many tests
+    assert 0 < took < 60 and peak > scale.TINY  # which begins with the memory of the process that starts it, here of many tests
     assert not any(tmp_path.iterdir())
     monkeypatch.setattr(scale, "create", lambda folder, law, nbytes: (took, peak))
     for name in ("plans", "failures", "stragglers"):
