@@ -21,7 +21,7 @@ from gpuinit.recipe import Recipe
 from gpuinit.table import described
 from gpuinit.tables import pipeline
 from gpuinit.tables.compare import Checked
-from gpuinit.tables.contents import Block, Contents, block_at, block_count
+from gpuinit.tables.contents import Block, Contents, block_at, block_count, largest
 from gpuinit.tables.formats import by_suffix
 from gpuinit.tables.headers import DamagedError
 from gpuinit.virtual import Virtual
@@ -100,7 +100,7 @@ def _described(text: Any, device: str | None, custom_objects: Mapping[str, Any] 
 
 
 def _compare(result: Checked, table: Virtual, contents: Contents, sample: float | None, progress: Progress) -> None:
-    held, nbytes = contents.held(), math.prod(contents.grid) * table.dtype.itemsize
+    held, nbytes = contents.held(), largest(table.shape, contents.grid) * table.dtype.itemsize
     chosen, to_read, to_make = itertools.tee(_chosen(table, contents, held, sample), 3)
     with contextlib.closing(table.chunks((block.slices for block in to_make), nbytes)) as made:
         for block, found, chunk in zip(chosen, _read_ahead(table, contents, to_read, held, nbytes), made, strict=True):

@@ -12,7 +12,7 @@ import numpy as np
 
 from gpuinit.tables import direct
 
-__all__ = ["DIRECT_FROM", "Block", "Contents", "Stream", "block_at", "block_count", "blocks", "grid", "write_at"]
+__all__ = ["DIRECT_FROM", "Block", "Contents", "Stream", "block_at", "block_count", "blocks", "grid", "largest", "write_at"]
 
 DIRECT_FROM = 256 << 20
 """Bytes of elements from which on a file is written past the page cache, which could not serve such a file's readers anyway."""
@@ -168,6 +168,11 @@ def blocks(shape: tuple[int, ...], grid: tuple[int, ...], begin: int = 0) -> Ite
 def block_count(shape: tuple[int, ...], grid: tuple[int, ...]) -> int:
     """How many blocks a grid has."""
     return math.prod(-(-length // step) for length, step in zip(shape, grid, strict=True))
+
+
+def largest(shape: tuple[int, ...], grid: tuple[int, ...]) -> int:
+    """How many elements the largest block of a grid has: fewer than a step where a chunk reaches out of the tensor."""
+    return math.prod(map(min, shape, grid))
 
 
 def block_at(shape: tuple[int, ...], grid: tuple[int, ...], number: int) -> Block:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from gpuinit.backends import threads
 from gpuinit.hashing import Digest
-from gpuinit.tables.contents import Contents, blocks
+from gpuinit.tables.contents import Contents, blocks, largest
 from gpuinit.tables.journal import Journal, Standing
 from gpuinit.tables.plan import Job
 
@@ -48,7 +47,7 @@ class Pipeline:
         """Make and write what is missing. After an error nothing is left that writes, and `standing` says what is written."""
         job, grid = self._job, self._contents.grid
         missing = list(blocks(job.shape, grid, self.standing.elements))
-        chunks = job.source.chunks((block.slices for block in missing), math.prod(grid) * job.dtype.itemsize)
+        chunks = job.source.chunks((block.slices for block in missing), largest(job.shape, grid) * job.dtype.itemsize)
         with (
             contextlib.closing(chunks),  # once nothing is written from its memory any more
             ThreadPoolExecutor(1, "gpuinit-writer") as writer,

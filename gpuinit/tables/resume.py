@@ -9,7 +9,7 @@ from typing import Any
 
 from gpuinit.backends.layout import pages
 from gpuinit.hashing import Digest
-from gpuinit.tables.contents import Contents, blocks
+from gpuinit.tables.contents import Contents, blocks, largest
 from gpuinit.tables.headers import DamagedError, Header
 from gpuinit.tables.journal import Journal, Standing, same_recipe
 from gpuinit.tables.parts import part
@@ -72,7 +72,7 @@ def verified(job: Job, place: Any, nbytes: int, journal: Journal, progress: Prog
     try:
         contents, header, recipe = job.format.go_on(place, nbytes)
         _check(job, header, job.recipe.to_json() if job.companion else recipe)  # which is written beside it again
-        memory = pages(math.prod(contents.grid) * job.dtype.itemsize)
+        memory = pages(largest(job.shape, contents.grid) * job.dtype.itemsize)
         for block in blocks(job.shape, contents.grid):
             if block.start >= standing.elements:
                 break

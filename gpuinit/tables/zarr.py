@@ -148,6 +148,8 @@ def open_array(folder: Path, write: bool = False) -> tuple[ZarrArray, Header, An
             warnings.simplefilter("ignore")  # of dtypes that zarr's specification lacks, which are refused here
             array = zarr.open_array(str(folder), mode="r+" if write else "r", config=_CONFIG)
         header = Header(tuple(array.shape), dtypes.canonical(array.dtype), 0)
+        if min(array.chunks, default=1) < 1:
+            raise ValueError(f"its chunks are of shape {array.chunks}")
         return ZarrArray(array, folder), header, array.attrs.asdict().get(_ATTRIBUTE)
     except Exception as error:  # the library checks little of what it reads, so that damage ends in errors of any kind
         raise DamagedError(f"it is not a zarr array ({error})") from None
