@@ -121,7 +121,7 @@ def refused(capsys: pytest.CaptureFixture[str], status: int, run: Callable[[], i
 @pytest.mark.parametrize(
     ("form", "how", "options"),
     [
-        *[("safetensors", how, ()) for how in ("kill", "signal", "EIO", "ENOSPC")],
+        *[("safetensors", how, ()) for how in ("kill", "signal", "ENOSPC")],
         *[("npy", "kill", ("--force",)), ("npy", "EIO", ("--force",)), ("npy", "signal", ()), ("npy", "kill", ())],
         *[("zarr", "kill", ("--force",)), ("zarr", "ENOSPC", ())],
     ],
@@ -166,7 +166,7 @@ def test_a_stop_at_every_call_of_the_file_system(form: str, how: str, options: t
         if {part, journal} <= tops:  # at most what came after the last entry is lost
             assert on["facts"][0]["resumed"] == stop["kept"] * 4, why
             kept.add(stop["kept"])
-    assert len(kept) > 1 and max(kept) == (400 if form == "zarr" else 800)
+    assert len(kept) > 1 and max(kept) > 360  # the first entry
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -401,7 +401,8 @@ def test_the_checksum_of_these_tests_is_the_journals(tmp_path: Path, wanted: dic
     assert create(out, "--resume") == 0 and contents(tmp_path) == wanted["npy"]
 
 
-ODD: list[Any] = [None, True, -1, 0, 1.5, float("inf"), 1 << 70, "", "zz", [], {}, [[]], "481", 481, 360, 600, 800, 801, "0" * 16]
+ODD: list[Any] = [None, True, -1, 0, 1.5, float("inf"), 1 << 70, "", "zz", [], {}, [[]], "0" * 16]
+COUNTS = [360, 361, 479, 481, "481", 600, 800, 801]
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -409,13 +410,14 @@ ODD: list[Any] = [None, True, -1, 0, 1.5, float("inf"), 1 << 70, "", "zz", [], {
 def test_an_edited_journal_is_refused(
     form: str, name: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str], wanted: dict[str, dict[str, bytes]]
 ) -> None:
-    """Each field, the checksum made to fit: rejects trusting the count or the hash, and a traceback at odd values.
+    """Each field, the checksum made to fit: rejects trusting the count or the hash, a count that ends inside a chunk with the
+    hash of all of it, and a traceback at odd values.
 
     `elements` 0 with `hash` 0 alone would be true of every file.
     """
     out, _, journal = unfinished(tmp_path, form)
     entry = json.loads(journal.read_text())
-    edits = [{**entry, name: value} for value in ODD if value != entry.get(name) or name == "more"] if name else []
+    edits = [{**entry, name: value} for value in (*ODD, *COUNTS) if value != entry.get(name) or name == "more"] if name else []
     if name in entry:
         edits.append({key: value for key, value in entry.items() if key != name})
     if name is None:
@@ -451,6 +453,24 @@ def test_a_damaged_journal_is_refused(text: bytes, tmp_path: Path, capsys: pytes
     before = contents(tmp_path)
     assert "is refused: it is damaged" in refused(capsys, 2, lambda: create(out, "--resume"))
     assert contents(tmp_path) == before
+
+
+def test_an_edited_checksum_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, _, journal = unfinished(tmp_path, "npy")
+    whole = journal.read_bytes()
+    for at in range(whole.index(b'"checksum": "') + 13, len(whole) - 4):
+        for bit in (1, 32):
+            journal.write_bytes(whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1 :])
+            assert "is refused: it is damaged" in refused(capsys, 2, lambda: create(out, "--resume"))
+
+
+def test_half_written_chunks_are_removed(tmp_path: Path, wanted: dict[str, dict[str, bytes]]) -> None:
+    """What a kill leaves of zarr's writing of a chunk, in front of the place that is gone on from and behind it."""
+    out, part, _ = unfinished(tmp_path, "zarr")
+    for name in ("c/1/0.0123456789abcdef.partial", "c/5/0.0123456789abcdef.partial", "zarr.0123456789abcdef.partial"):
+        (part / name).parent.mkdir(exist_ok=True)
+        (part / name).write_bytes(b"half")
+    assert create(out, "--resume") == 0 and contents(tmp_path) == wanted["zarr"]
 
 
 @pytest.fixture(scope="module")
@@ -595,8 +615,8 @@ def test_a_part_or_a_journal_alone_is_nothing_to_go_on_with(
 ) -> None:
     """It starts over, with --resume and without; rejects reading the journal of a file that is not there."""
     for options in ((), ("--resume",)):
-        folder = tmp_path / "".join(options)
-        folder.mkdir(exist_ok=True)
+        folder = tmp_path / str(len(options))
+        folder.mkdir()
         out, part, journal = unfinished(folder, form)
         if lacking == "journal":
             journal.unlink()
@@ -605,8 +625,7 @@ def test_a_part_or_a_journal_alone_is_nothing_to_go_on_with(
         else:
             part.unlink()
         assert create(out, *options) == 0
-        assert {name: data for name, data in contents(folder).items() if "--resume" not in name} == wanted[form]
-        shutil.rmtree(folder) if options else None
+        assert contents(folder) == wanted[form]
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -631,8 +650,13 @@ def test_finished_tables_are_left(form: str, tmp_path: Path, capsys: pytest.Capt
     assert names(out) == sorted([*extra, *(f"{name}.{form}" for name in "abc")])
 
 
-@pytest.mark.parametrize("form", FORMATS)
-@pytest.mark.parametrize("what", ["no recipe", "seed", "cut off", "longer", "odd recipe"])
+@pytest.mark.parametrize(
+    ("form", "what"),
+    [
+        *[(form, what) for form in FORMATS for what in ("no recipe", "seed", "odd recipe")],
+        *[(form, what) for form in ("safetensors", "npy") for what in ("cut off", "longer")],
+    ],
+)
 def test_what_is_not_the_jobs_file_is_not_taken_for_finished(
     form: str, what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -640,8 +664,6 @@ def test_what_is_not_the_jobs_file_is_not_taken_for_finished(
     the shape, and a traceback at whatever stands for a recipe."""
     out = tmp_path / f"w.{form}"
     assert create(out, *(("--seed", 1) if what == "seed" else ())) == 0
-    if what in ("cut off", "longer") and form == "zarr":
-        pytest.skip("an array's chunks are not counted")
     if what == "cut off":
         os.truncate(out, out.stat().st_size - 1)
     elif what == "longer":
