@@ -124,11 +124,11 @@ class Virtual:
             Arrays, each valid until the second next is asked for: two buffers serve all on the CPU, and on a GPU the next one is
             made and copied while the one before is looked at.
         """
-        backend = backends.select(self.device)
         if not self.divisible:
             whole = self.make("cpu")
             yield from (np.ascontiguousarray(whole[block]) for block in blocks)
             return
+        backend = backends.select(self.device)
         regions = (self._region(backend, block, None) for block in blocks)
         yield from backend.chunks(self._law, self._key, self.dtype, regions, nbytes)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -108,6 +110,21 @@ def peak_memory(*arguments: object) -> int:
     status, kibibytes = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-2:]
     assert status == "0"
     return int(kibibytes) * 1024
+
+
+def started(command: list[str], until: Callable[[], bool]) -> subprocess.Popen[str]:
+    """A process that has come as far as `until` says, which it must within a minute and before it ends."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored, and children inherit that
+    try:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    deadline = time.monotonic() + 60
+    while not until():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    return process
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ import pytest
 from conftest import peak_memory
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from json_places import places, replaced
 
 import gpuinit
 from gpuinit import dtypes
@@ -358,20 +359,6 @@ ANY = st.recursive(
 )
 
 
-def paths_into(value: Any) -> list[tuple[Any, ...]]:
-    """The ways to each place in JSON."""
-    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [(), *((name, *rest) for name, item in inside for rest in paths_into(item))]
-
-
-def replaced(value: Any, way: tuple[Any, ...], new: Any) -> Any:
-    if not way:
-        return new
-    copy = dict(value) if isinstance(value, dict) else list(value)
-    copy[way[0]] = replaced(copy[way[0]], way[1:], new)
-    return copy
-
-
 @settings(max_examples=250, deadline=None)
 @given(data=st.data(), new=ANY, form=st.sampled_from(["safetensors", "npy"]))
 def test_no_recipe_whatever_ends_in_a_traceback(
@@ -381,7 +368,7 @@ def test_no_recipe_whatever_ends_in_a_traceback(
     path = tmp_path_factory.mktemp("recipes") / f"w.{form}"
     write(plan_tensor((3, 4), path, init="truncated_normal"))
     recipe = plan_tensor((3, 4), path, init="truncated_normal")[0].recipe.to_json()
-    way = data.draw(st.sampled_from(paths_into(json.loads(json.dumps(recipe)))))
+    way = data.draw(st.sampled_from(places(json.loads(json.dumps(recipe)))))
     edited(path, lambda recipe: replaced(recipe, way, new))
     assert main(["check", str(path)]) in (0, 1, 2)
     assert main(["create", "--shape", "3,4", "--init", "truncated_normal", "--out", str(path), "--quiet", "--resume"]) in (0, 2)

@@ -13,8 +13,7 @@ import resource
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors
-from conftest import peak_memory
+from conftest import peak_memory, started
 
 import gpuinit
 from gpuinit import Key, dtypes
@@ -683,21 +682,6 @@ def test_an_error_while_writing_or_making_leaves_nothing(
     assert os.listdir(tmp_path / "out") == ["a.safetensors"]
 
 
-def started(arguments: list[str], folder: Path, until: Callable[[], bool]) -> subprocess.Popen[str]:
-    # where the tests run in the background, the shell lets Ctrl-C be ignored, and children inherit that
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        process = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    finally:
-        signal.signal(signal.SIGINT, before)
-    deadline = time.monotonic() + 60
-    while not until():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    return process
-
-
 @pytest.mark.parametrize("old", [False, True])
 @pytest.mark.parametrize("failing", [1, 2])
 def test_an_npy_and_its_recipe_appear_together_or_not_at_all(
@@ -777,7 +761,7 @@ sys.exit(main(["create", "--shape", "9,9", "--out", {str(tmp_path / "w.npy")!r}]
 def test_interrupted_in_the_middle(number: int, status: int, tmp_path: Path) -> None:
     part = tmp_path / "w.safetensors.part"
     arguments = ["--shape", "4194304,256", "--out", str(tmp_path / "w.safetensors")]
-    process = started(arguments, tmp_path, lambda: part.exists() and part.stat().st_size > 1 << 20)
+    process = started([*COMMAND, *arguments], lambda: part.exists() and part.stat().st_size > 1 << 20)
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (status, "")
@@ -790,7 +774,7 @@ def test_killed_in_the_middle_and_a_second_writer(tmp_path: Path, capsys: pytest
     out = tmp_path / "w.safetensors"
     part = tmp_path / "w.safetensors.part"
     process = started(
-        ["--shape", "4194304,256", "--out", str(out)], tmp_path, lambda: part.exists() and part.stat().st_size > 1 << 20
+        [*COMMAND, "--shape", "4194304,256", "--out", str(out)], lambda: part.exists() and part.stat().st_size > 1 << 20
     )
     assert "is being written by another process" in refused(capsys, 1, ("--shape", "3,3", "--out", out))
     process.kill()

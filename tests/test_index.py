@@ -179,3 +179,26 @@ def test_an_index_that_another_process_writes(tmp_path: Path) -> None:
     lock.close()
     assert create(listed, out, "--index", "--resume") == 0 and set(read(out)[1]) == {"a"}
     assert set(os.listdir(out)) == {"a.safetensors", NAME}
+
+
+def test_resume_replaces_no_other_index(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One of a larger model, say: it goes by --force alone, and the tables that are there stay."""
+    listed, out = table(tmp_path, "a,3,4"), tmp_path / "out"
+    assert create(listed, out, "--index") == 0
+    (out / NAME).write_text('{"weight_map": {"mine": "mine.safetensors"}}')
+    assert create(listed, out, "--index", "--resume") == 2
+    assert f"{NAME}' exists already; --force" in capsys.readouterr().err and "mine" in (out / NAME).read_text()
+    before = (out / "a.safetensors").stat().st_ino
+    assert create(listed, out, "--index", "--resume", "--force") == 0
+    assert set(read(out)[1]) == {"a"} and (out / "a.safetensors").stat().st_ino == before
+
+
+def test_an_index_that_cannot_be_written_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*arguments: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(index_module, "write_at", failing)
+    assert create(table(tmp_path, "a,3,4"), tmp_path / "out", "--index") == 1
+    assert f"out: {str(tmp_path / 'out' / NAME)!r} cannot be written: No space left" in capsys.readouterr().err

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import stops
+from conftest import started
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -258,20 +259,6 @@ sys.exit(main(["create", *sys.argv[1:]]))
 """
 
 
-def started(arguments: list[str], until: Callable[[], bool]) -> subprocess.Popen[str]:
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # which children inherit
-    try:
-        process = subprocess.Popen([sys.executable, "-c", CODE, *arguments], stderr=subprocess.PIPE, text=True)
-    finally:
-        signal.signal(signal.SIGINT, before)
-    deadline = time.monotonic() + 60
-    while not until():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-    return process
-
-
 def standing(journal: Path) -> int:
     try:
         elements = json.loads(journal.read_text())["elements"]
@@ -290,7 +277,7 @@ def test_killed_and_interrupted_again_and_again(form: str, tmp_path: Path, monke
     reached = 0
     for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL):
         goal = reached + (1 << 18)
-        process = started(arguments, lambda goal=goal: standing(journal) >= goal)  # type: ignore[misc]
+        process = started([sys.executable, "-c", CODE, *arguments], lambda goal=goal: standing(journal) >= goal)  # type: ignore[misc]
         process.send_signal(number)
         _, said = process.communicate(timeout=60)
         assert process.returncode == (-number if number == signal.SIGKILL else 128 + number)
@@ -785,7 +772,7 @@ def test_a_run_that_finds_a_file_finished_leaves_the_journal_of_who_replaces_it(
 def test_a_real_second_process_with_resume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out, journal = tmp_path / "w.zarr", tmp_path / "w.zarr.journal"
     arguments = ["--shape", "400000,256", "--out", str(out)]
-    process = started(arguments, lambda: standing(journal) > 0)
+    process = started([sys.executable, "-c", CODE, *arguments], lambda: standing(journal) > 0)
     try:
         second = ["create", *arguments, "--resume", "--quiet"]
         assert "is being written by another process" in refused(capsys, 1, lambda: main(second))

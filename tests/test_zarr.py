@@ -17,6 +17,7 @@ import pytest
 from conftest import same_bits
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from json_places import places, replaced
 
 import gpuinit
 from gpuinit.cli import main
@@ -343,20 +344,6 @@ def test_a_chunk_that_cannot_be_read(
         assert status == 1 and str(chunk) in found.err and found.err.count("\n") == 1
     else:
         assert status == 1 and str(chunk) in found.out
-
-
-def places(value: Any) -> list[tuple[Any, ...]]:
-    """The ways to each place in JSON."""
-    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [(), *((name, *rest) for name, item in inside for rest in places(item))]
-
-
-def replaced(value: Any, way: tuple[Any, ...], new: Any) -> Any:
-    if not way:
-        return new
-    copy = dict(value) if isinstance(value, dict) else list(value)
-    copy[way[0]] = replaced(copy[way[0]], way[1:], new)
-    return copy
 
 
 ODD: list[Any] = [None, True, -1, 0, 2, 2**40, 2**65, 1.5, math.inf, "", "x", [], {}, [None], [1, 2], [2**40, 8], [0, 8], [[]]]

@@ -12,7 +12,19 @@ import numpy as np
 
 from gpuinit.tables import direct
 
-__all__ = ["DIRECT_FROM", "Block", "Contents", "Stream", "block_at", "block_count", "blocks", "grid", "largest", "write_at"]
+__all__ = [
+    "DIRECT_FROM",
+    "Block",
+    "Contents",
+    "Flushing",
+    "Stream",
+    "block_at",
+    "block_count",
+    "blocks",
+    "grid",
+    "largest",
+    "write_at",
+]
 
 DIRECT_FROM = 256 << 20
 """Bytes of elements from which on a file is written past the page cache, which could not serve such a file's readers anyway."""
@@ -64,8 +76,7 @@ class Contents(Protocol):
         """Read a block into a C-contiguous array; EOFError if the file has not all of it, OSError if it cannot be read."""
 
     def sync(self) -> None:
-        """Flush what was written before to the disk; from any thread. Once it has failed it always fails, as what the system
-        could not write it forgets, and would call flushed the next time."""
+        """Flush what was written before to the disk; from any thread. Once it has failed it always fails."""
 
     def cut(self, elements: int) -> None:
         """Remove what was written behind the first `elements`."""
@@ -80,14 +91,33 @@ class Contents(Protocol):
         """How many bytes stand behind the last element."""
 
 
-class Stream:
+class Flushing:
+    """What is flushed to the disk, and after a flush that failed never again: the system forgets what it could not write, and
+    would call it flushed the next time."""
+
+    _lost: OSError | None = None
+
+    def sync(self) -> None:
+        """Flush what was written before; the error of the first flush that failed, if there was one."""
+        if self._lost is None:
+            try:
+                self._flush()
+            except OSError as error:
+                self._lost = error
+        if self._lost is not None:
+            raise self._lost
+
+    def _flush(self) -> None:
+        raise NotImplementedError
+
+
+class Stream(Flushing):
     """Elements that stand behind each other, little-endian, from a byte of a file on."""
 
     def __init__(self, file: FileIO, start: int, shape: tuple[int, ...], dtype: np.dtype[Any], nbytes: int) -> None:
         """`start`: the bytes before the first element. `nbytes`: those of a block at most."""
         self._file, self._start, self._itemsize = file, start, dtype.itemsize
         self._end = start + math.prod(shape) * dtype.itemsize
-        self._lost: OSError | None = None
         self._direct = self._end - start >= DIRECT_FROM
         self.grid = grid(shape, max(1, nbytes // dtype.itemsize), direct.PAGE // math.gcd(direct.PAGE, dtype.itemsize))
 
@@ -104,14 +134,8 @@ class Stream:
                 raise EOFError(f"it ends at byte {offset:,}, and {self._end:,} bytes are needed")
             offset, rest = offset + count, rest[count:]
 
-    def sync(self) -> None:
-        if self._lost is not None:
-            raise self._lost
-        try:
-            os.fdatasync(self._file.fileno())
-        except OSError as error:
-            self._lost = error
-            raise
+    def _flush(self) -> None:
+        os.fdatasync(self._file.fileno())
 
     def cut(self, elements: int) -> None:
         self._file.truncate(self._offset(elements))
@@ -146,15 +170,13 @@ def grid(shape: tuple[int, ...], most: int, unit: int = 1) -> tuple[int, ...]:
     if not shape:
         return ()
     axis = next(k for k in range(len(shape)) if math.prod(shape[k + 1 :]) <= most)
-    length = shape[axis]
-    step = max(1, most // max(1, math.prod(shape[axis + 1 :])))
-    pieces = max(1, -(-length // step))
-    equal = -(-length // pieces)
-    rows = unit // math.gcd(unit, math.prod(shape[axis + 1 :]))
-    rounded = -(-equal // rows) * rows
-    if rounded > step:
-        rounded = max(step - step % rows, equal if step < rows else 1)
-    return tuple(max(1, count) for count in (*(1,) * axis, min(rounded, length), *shape[axis + 1 :]))
+    length, row = shape[axis], math.prod(shape[axis + 1 :])
+    step, rows = max(1, most // max(1, row)), unit // math.gcd(unit, row)
+    if step < rows:  # no multiple of a unit fits
+        rows = 1
+    pieces = max(1, -(-length // (step - step % rows)))
+    equal = -(-length // (pieces * rows)) * rows
+    return tuple(max(1, count) for count in (*(1,) * axis, min(equal, length), *shape[axis + 1 :]))
 
 
 def blocks(shape: tuple[int, ...], grid: tuple[int, ...], begin: int = 0) -> Iterator[Block]:

@@ -159,7 +159,7 @@ class Zarr(Format):
 
     def check(self, dtype: np.dtype[Any]) -> None:
         super().check(dtype)
-        zarr.library()
+        zarr.load()
 
     def overhead(self, recipe: Recipe, shape: tuple[int, ...], tensor: str) -> int:
         return 1 << 16

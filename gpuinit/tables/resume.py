@@ -22,7 +22,7 @@ __all__ = ["check_unfinished", "has_recipe", "is_finished", "is_unfinished", "jo
 def journal_of(job: Job) -> Journal:
     """The journal of a job's file."""
     facts = {"format": job.format.name, "tensor": job.tensor, "recipe": job.recipe.to_json()}
-    return Journal(job.path, json.loads(json.dumps(facts, allow_nan=False)))
+    return Journal(job.path, facts)
 
 
 def is_unfinished(job: Job) -> bool:
@@ -103,4 +103,4 @@ def _check(job: Job, header: Header, recipe: Any) -> None:
 
 
 def _same_recipe(job: Job, recipe: Any) -> bool:
-    return same_recipe(recipe, json.loads(json.dumps(job.recipe.to_json(), allow_nan=False)))
+    return same_recipe(recipe, job.recipe.to_json())

@@ -18,7 +18,7 @@ from gpuinit.hashing import Digest
 from gpuinit.tables import pipeline
 from gpuinit.tables.contents import Contents, write_at
 from gpuinit.tables.files import DiskSpaceError, check_free, check_space, folders
-from gpuinit.tables.index import write_index
+from gpuinit.tables.index import is_written, write_index
 from gpuinit.tables.journal import Journal, JournalError, Standing
 from gpuinit.tables.parts import Parts, part, remove_aside, replacing
 from gpuinit.tables.pipeline import Pipeline, Progress
@@ -82,7 +82,8 @@ def write(
         check_unfinished(job)
     places = [path for job in missing for path in _places(job, resume)]
     check_free(places, force, [job.path for job in missing if job.format.folder])
-    check_free(() if index is None else (index,), force or resume)
+    if index is not None and not (resume and is_written(index, jobs)):
+        check_free((index,), force)
     check_space((job.path, job.nbytes + job.overhead) for job in missing)
     with folders(path for job in missing for path in job.files):
         pairs = zip(jobs, finished, strict=True)

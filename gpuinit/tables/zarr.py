@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from gpuinit import dtypes
-from gpuinit.tables.contents import Block, grid
+from gpuinit.tables.contents import Block, Flushing, grid
 from gpuinit.tables.headers import DamagedError, Header
 
-__all__ = ["DTYPES", "MOST", "ZarrArray", "create", "library", "open_array"]
+__all__ = ["DTYPES", "MOST", "ZarrArray", "create", "load", "open_array"]
 
 DTYPES = (
     "bool",
@@ -32,13 +32,12 @@ _CONFIG = {"write_empty_chunks": True}
 """Else a chunk of -0.0, which equals the fill value, would be left out and read as 0.0."""
 
 
-class ZarrArray:
+class ZarrArray(Flushing):
     """The elements of an open zarr array; a block is one of its chunks."""
 
     def __init__(self, array: Any, folder: Path) -> None:
         self._array, self._folder = array, folder
         self._unsynced: deque[Path] = deque()
-        self._lost: OSError | None = None
         self.grid: tuple[int, ...] = tuple(array.chunks)
         self._stored: tuple[int, ...] = tuple(array.shards or array.chunks)
 
@@ -52,16 +51,7 @@ class ZarrArray:
         except Exception as error:  # each compressor has errors of its own
             raise DamagedError(f"{self._file(part.start for part in block.slices)}: {error}") from error
 
-    def sync(self) -> None:
-        if self._lost is not None:
-            raise self._lost
-        try:
-            self._sync()
-        except OSError as error:
-            self._lost = error
-            raise
-
-    def _sync(self) -> None:
+    def _flush(self) -> None:
         done = {self._folder / "zarr.json", self._folder}
         while self._unsynced:  # one thread adds to it and one, this, takes from it
             path = self._unsynced.popleft()
@@ -115,7 +105,7 @@ def _little(array: Any) -> bool:
     return bool(codec["name"] == "bytes" and codec.get("configuration", {}).get("endian", "little") == "little")
 
 
-def library() -> Any:
+def load() -> Any:
     """The zarr library; ImportError says how to install it."""
     try:
         import zarr
@@ -126,7 +116,7 @@ def library() -> Any:
 
 def create(folder: Path, recipe: dict[str, Any], shape: tuple[int, ...], dtype: np.dtype[Any], nbytes: int) -> ZarrArray:
     """A new array in an empty folder, uncompressed, in chunks of at most `nbytes` bytes and MOST, the recipe an attribute."""
-    array = library().create_array(
+    array = load().create_array(
         store=str(folder),
         shape=shape,
         chunks=grid(shape, max(1, min(nbytes, MOST) // dtype.itemsize)),
@@ -142,7 +132,7 @@ def create(folder: Path, recipe: dict[str, Any], shape: tuple[int, ...], dtype: 
 
 def open_array(folder: Path, write: bool = False) -> tuple[ZarrArray, Header, Any]:
     """The array in a folder, what it says of itself, and its recipe, None without one; DamagedError if there is no array."""
-    zarr = library()
+    zarr = load()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of dtypes that zarr's specification lacks, which are refused here
