@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+FRAMEWORKS := .venv-frameworks
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup setup-bench demo test test-thorough test-cluster lint format bench bench-files scale accuracy sass clean
+.PHONY: help setup setup-bench setup-frameworks demo test test-frameworks test-thorough test-cluster lint format bench bench-files scale accuracy sass clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -22,12 +23,25 @@ $(VENV)/.bench: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --editable '.[test,proof,bench]'
 	@touch $@
 
+setup-frameworks: $(FRAMEWORKS)/.installed      ## an environment of its own with PyTorch, JAX, Keras, TensorFlow (CPU builds), transformers and Flax
+
+$(FRAMEWORKS)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(FRAMEWORKS)
+	$(FRAMEWORKS)/bin/python -m pip install --quiet --editable '.[test,frameworks]'
+	@touch $@
+
 demo: setup      ## make the 26 embedding tables of MLPerf's DLRM-DCNv2 (200,000 rows at most) in out/demo
 	$(BIN)/gpuinit create --tables examples/dlrm_dcnv2_criteo.csv --max-rows 200000 --init variance_scaling \
 	    --arg scale=0.3333333333333333 --arg mode=fan_in --arg distribution=uniform --out out/demo --force
 
 test: setup      ## the tests, in under 10 minutes on 2 cores
-	$(BIN)/python -m pytest -q -m "not gpu and not thorough and not cluster" -n auto --dist loadfile
+	$(BIN)/python -m pytest -q -m "not gpu and not thorough and not cluster and not frameworks" -n auto --dist loadfile
+
+test-frameworks: setup-frameworks               ## the tests in PyTorch, JAX, and Keras on each of its backends
+	$(FRAMEWORKS)/bin/python -m pytest -q -m frameworks tests/frameworks --ignore-glob='*_keras_*' -n auto --dist loadfile
+	for backend in torch jax tensorflow numpy; do \
+	    KERAS_BACKEND=$$backend $(FRAMEWORKS)/bin/python -m pytest -q -m frameworks tests/frameworks/test_keras_*.py \
+	        -n auto --dist loadfile || exit 1; done
 
 test-thorough: setup            ## the long proofs: a 12 GiB table, killed and resumed
 	$(BIN)/python -m pytest -q -m thorough
@@ -63,4 +77,4 @@ sass: setup      ## the CUDA kernels' instructions per 16 bytes, no GPU needed; 
 	$(BIN)/python -m benchmarks.sass
 
 clean:           ## remove what the targets made
-	rm -rf $(VENV) out build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf $(VENV) $(FRAMEWORKS) out build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

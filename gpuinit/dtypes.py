@@ -10,6 +10,7 @@ import ml_dtypes
 import numpy as np
 
 __all__ = [
+    "EXTENDED",
     "RANDOM",
     "at_least",
     "at_most",
@@ -37,6 +38,8 @@ _BY_NAME: dict[str, np.dtype[Any]] = {
 }
 _ALIASES = {"half": "float16", "float": "float32", "double": "float64"}
 
+EXTENDED = tuple(_EXTENDED)
+"""The names of those that NumPy has from ml_dtypes."""
 RANDOM = (*_REAL, *_COMPONENT)
 """The names of the dtypes that random initializers produce."""
 _COMPONENT_OF: dict[np.dtype[Any], np.dtype[Any]] = {_BY_NAME[name]: _COMPONENT.get(name, _BY_NAME[name]) for name in RANDOM}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from typing import Any
 
 import ml_dtypes
@@ -173,7 +172,7 @@ def test_owners_that_refuse_and_those_that_cannot_be_written(gpu: Any) -> None:
     with pytest.raises(ValueError, match="out cannot be handed over by DLPack: it requires a gradient"):
         INIT.fill(Refuses(np.zeros(3)))
     immutable = type("Array", (Exported,), {"__module__": "jaxlib._jax"})
-    with pytest.raises(TypeError, match=r"out is a JAX array, which is immutable: make a new one, jax\.dlpack\.from_dlpack"):
+    with pytest.raises(TypeError, match=r"out is a JAX array, which is immutable: make a new one by .*jax\.dlpack\.from_dlpack"):
         INIT.fill(immutable(np.zeros(3, np.float32)))
 
 
@@ -194,11 +193,6 @@ def test_what_says_that_it_lies_on_a_gpu() -> None:
     on_cpu = [np.zeros(3), np.float32(1), [1], 3, None, "x", Broken(), np.zeros(2, ml_dtypes.bfloat16)]
     assert not any(map(arrays.is_on_gpu, on_cpu))
     assert all(map(arrays.is_on_gpu, (Interfaced(), Exported(np.zeros(1)))))
-
-
-def test_dlpack_s_tensor_is_laid_out_as_in_its_header() -> None:
-    assert ctypes.sizeof(arrays._Tensor) == 48
-    assert [getattr(arrays._Tensor, name).offset for name, _ in arrays._Tensor._fields_] == [0, 8, 12, 16, 20, 21, 22, 24, 32, 40]
 
 
 def test_contiguity_as_numpy_has_it() -> None:

@@ -36,7 +36,7 @@ LAYERS = {
     "kernels.cuda_copy kernels.cuda_hash kernels.cuda_sparse kernels.cuda_fourier kernels.cuda_structures "
     "kernels.cuda_reflectors kernels.cuda_orthogonal kernels.cuda_orthogonal_kernels kernels.cuda_kernels kernels.*",
     "values": "key dtypes region gaussian sampler exact tracing.* tracing user_quantile distributions arrays stack structures",
-    "backends": "backends.errors backends.layout backends.cuda.launch backends.cuda.arrays backends.cuda.libcuda "
+    "backends": "backends.errors backends.layout backends.dlpack backends.cuda.launch backends.cuda.arrays backends.cuda.libcuda "
     "backends.cuda.blas backends.cuda.probe backends.threads backends.compiled backends.specification backends.digest "
     "backends.orthogonal backends.reflectors backends.stacks backends.sparse backends.structures backends.cpu "
     "backends.cuda.geometry backends.cuda.parts backends.cuda.dense "
@@ -46,6 +46,7 @@ LAYERS = {
     "initializers": "arguments fans measure initializers.seeds initializers.base initializers.* gallery registry initializers",
     "tables": "growth indexing virtual recipe table",
     "package": "__init__",
+    "frameworks": "interop.* interop torch.* torch jax.* jax keras.* keras",
     "files": "hashing verification tables.* tables",
     "command line": "cli.* cli __main__",
 }
@@ -61,6 +62,10 @@ ALLOWED = {
     "rich": "cli.*",
     "zarr": "tables.zarr",
     "dask": "tables.dask",
+    "torch": "torch.* torch keras.on_torch",
+    "jax": "jax.* jax keras.on_jax",
+    "keras": "keras.* keras",
+    "tensorflow": "keras.on_tensorflow",
     "numpy": "*",
 }
 """Every package outside the standard library, and the modules that may import it."""
@@ -69,6 +74,7 @@ LAZY = ("numba", "llvmlite", "cupy", "cuda", "scipy", "rich", "dask", "zarr")
 """What `import gpuinit` must not load; outside the compiled kernels, imported inside functions."""
 
 FRAMEWORKS = ("torch", "jax", "keras", "tensorflow")
+"""Imported by their own modules alone, at the top of these: who imports gpuinit.torch has PyTorch."""
 LONGEST = 250
 LONGER = {
     "benchmarks/fit_coefficients.py": "a script, not a part of the package",
@@ -174,7 +180,8 @@ def test_packages_are_imported_where_they_belong(module: str) -> None:
         package = name.partition(".")[0]
         if package == "gpuinit" or package in sys.stdlib_module_names:
             continue
-        assert package not in FRAMEWORKS, f"{module} imports {package}"
+        if package in FRAMEWORKS:
+            assert layer(module) == "frameworks", f"{module} imports {package}"
         assert any(fnmatchcase(module, pattern) for pattern in ALLOWED.get(package, "").split()), f"{module} imports {package}"
         if package in LAZY and layer(module) != "compiled kernels":
             assert not top, f"{module} imports {package} before it is needed"
@@ -327,6 +334,9 @@ def test_one_version() -> None:
 def test_modules_import_alone() -> None:
     """Each by itself in a fresh interpreter's order: none counts on another having been imported before."""
     for module in sources():
+        framework = module.partition(".")[0]
+        if framework in FRAMEWORKS:
+            continue  # tests/frameworks/ does that, where they are installed
         if module not in ("__init__", "__main__"):
             importlib.import_module(f"gpuinit.{module}")
     for name in ("kernels.quantiles", "registry", "hashing", "tables.plan"):

@@ -13,14 +13,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from gpuinit import dtypes
-from gpuinit.backends import cpu
+from gpuinit.backends import cpu, dlpack
 from gpuinit.backends.cuda import probe
-from gpuinit.backends.cuda.arrays import is_on_gpu
+from gpuinit.backends.cuda.arrays import DeviceArray, is_on_gpu
 from gpuinit.backends.errors import DeviceError
 from gpuinit.key import Key
 from gpuinit.region import Region
 
-__all__ = ["Backend", "DeviceError", "checked_name", "default_device", "owner", "select"]
+__all__ = ["Backend", "DeviceError", "checked_name", "default_device", "lent", "owner", "select"]
 
 
 class Backend(Protocol):
@@ -108,13 +108,16 @@ def owner(out: Any) -> tuple[Backend, Any]:
 
     What comes back has `shape` and a `dtype` that gpuinit knows.
     """
+    _check_mutable(out)
     if is_on_gpu(out):
         return _owner_on_gpu(out)
     if not isinstance(out, np.ndarray):
-        raise TypeError(
-            f"out is a {type(out).__name__}: it must be a NumPy or CuPy array, or an array on a GPU with __dlpack__ or "
-            "__cuda_array_interface__"
-        )
+        if not dlpack.is_on_host(out):
+            raise TypeError(
+                f"out is a {type(out).__name__}: it must be a NumPy or CuPy array, a tensor with __dlpack__, or an array on a "
+                "GPU with __cuda_array_interface__"
+            )
+        out = dlpack.host_view(out, "out")
     if not out.flags.writeable:
         raise ValueError("out is read-only: it must be a writable array")
     try:
@@ -126,11 +129,39 @@ def owner(out: Any) -> tuple[Backend, Any]:
     return cpu.BACKEND, out
 
 
-def _owner_on_gpu(out: Any) -> tuple[Backend, Any]:
+def lent(
+    address: int,
+    shape: tuple[int, ...],
+    strides: tuple[int, ...],
+    dtype: np.dtype[Any],
+    *,
+    gpu: int | None = None,
+    stream: int = 0,
+    keep: Any = None,
+) -> Any:
+    """Memory of another library as an array that `owner` takes.
+
+    Args:
+        address: of its first element. strides: in bytes.
+        gpu: the number of the GPU that it lies on; None means the host.
+        stream: there, the stream its owner works on, as CUDA knows it. A fill waits for what that has been given before, and what
+            it is given afterwards waits for the fill; the host waits for neither.
+        keep: what must live as long as the array.
+    """
+    if gpu is None:
+        return dlpack.borrowed(address, shape, strides, dtype, keep)
+    return DeviceArray(address, shape, strides, dtype, gpu, stream=stream, foreign=True, ordered=True, keep=keep)
+
+
+def _check_mutable(out: Any) -> None:
     if type(out).__module__.partition(".")[0] in ("jax", "jaxlib"):
         raise TypeError(
-            "out is a JAX array, which is immutable: make a new one, jax.dlpack.from_dlpack(initializer(shape, dtype))"
+            "out is a JAX array, which is immutable: make a new one by an initializer of gpuinit.jax, or by "
+            "jax.dlpack.from_dlpack(initializer(shape, dtype))"
         )
+
+
+def _owner_on_gpu(out: Any) -> tuple[Backend, Any]:
     backend = _holder(out, "out")
     target = backend.target(out)
     if not target.c_contiguous:

@@ -147,6 +147,11 @@ class HostDriver(Driver):
         self.waited.append(stream)
         self.streams.wait(stream)
 
+    def let_wait(self, stream: int) -> None:
+        ours = self.streams.current
+        with self.streams.using(stream):
+            self.streams.wait(ours)
+
     def synchronize(self) -> None:
         self.synchronized += 1
         self.streams.synchronize()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gpuinit import dtypes
+from gpuinit.backends import dlpack
 
 __all__ = ["DeviceArray", "device_of", "is_on_gpu", "packed", "view"]
 
@@ -24,6 +24,7 @@ class DeviceArray:
     Attributes:
         strides: in bytes. device: the GPU's number. writeable: whether its owner lets it be written.
         stream: the owner's stream, where it is known and not the current one. foreign: whether CuPy does not own it.
+        ordered: whether what the owner's stream is given later must wait for us, in place of the host.
         keep: what must live as long as the memory is used.
     """
 
@@ -35,6 +36,7 @@ class DeviceArray:
     writeable: bool = True
     stream: int | None = None
     foreign: bool = False
+    ordered: bool = False
     keep: Any = None
 
     def __len__(self) -> int:
@@ -78,6 +80,8 @@ def is_on_gpu(value: Any) -> bool:
 
 def device_of(value: Any, pointer_device: Callable[[int], int]) -> int:
     """The number of the GPU that an array `is_on_gpu` lies on; `pointer_device` tells it of an address."""
+    if isinstance(value, DeviceArray):
+        return value.device
     if _is_cupy(value):
         return int(value.data.device_id)
     if hasattr(value, "__dlpack_device__"):
@@ -127,37 +131,7 @@ def _from_interface(value: Any, device: int, name: str) -> DeviceArray:
     strides = given.get("strides")
     strides = packed(shape, dtype.itemsize) if strides is None else tuple(strides)
     address, read_only = given["data"]
-    return DeviceArray(address or 0, shape, strides, dtype, device, not read_only, given.get("stream"), True, value)
-
-
-class _Tensor(ctypes.Structure):
-    """DLTensor of dlpack.h."""
-
-    _fields_ = (
-        ("data", ctypes.c_void_p),
-        ("device_type", ctypes.c_int32),
-        ("device_id", ctypes.c_int32),
-        ("ndim", ctypes.c_int32),
-        ("code", ctypes.c_uint8),
-        ("bits", ctypes.c_uint8),
-        ("lanes", ctypes.c_uint16),
-        ("shape", ctypes.POINTER(ctypes.c_int64)),
-        ("strides", ctypes.POINTER(ctypes.c_int64)),
-        ("byte_offset", ctypes.c_uint64),
-    )
-
-
-_NAMES = {
-    **{(0, bits): f"int{bits}" for bits in (8, 16, 32, 64)},
-    **{(1, bits): f"uint{bits}" for bits in (8, 16, 32, 64)},
-    **{(2, bits): f"float{bits}" for bits in (16, 32, 64)},
-    **{(5, bits): f"complex{bits}" for bits in (64, 128)},
-    (4, 16): "bfloat16",
-    (6, 8): "bool",
-    (10, 8): "float8_e4m3fn",
-    (12, 8): "float8_e5m2",
-}
-"""DLPack's type codes and widths."""
+    return DeviceArray(address or 0, shape, strides, dtype, device, not read_only, given.get("stream"), True, keep=value)
 
 
 def _from_dlpack(value: Any, stream: int, name: str) -> DeviceArray:
@@ -166,16 +140,14 @@ def _from_dlpack(value: Any, stream: int, name: str) -> DeviceArray:
         capsule = value.__dlpack__(stream=stream or 1)  # DLPack's name for the legacy default stream
     except (BufferError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(f"{name} cannot be handed over by DLPack: {error}") from None
-    pointer = ctypes.pythonapi.PyCapsule_GetPointer
-    pointer.restype, pointer.argtypes = ctypes.c_void_p, (ctypes.py_object, ctypes.c_char_p)
-    tensor = _Tensor.from_address(pointer(capsule, b"dltensor"))
-    code = (tensor.code, tensor.bits)
-    if code not in _NAMES or tensor.lanes != 1:
-        raise ValueError(f"{name}: DLPack type code {tensor.code} of {tensor.bits} bits is not a dtype that gpuinit knows")
-    dtype = dtypes.canonical(_NAMES[code])
-    shape = tuple(tensor.shape[: tensor.ndim]) if tensor.ndim else ()
-    strides = tuple(step * dtype.itemsize for step in tensor.strides[: tensor.ndim]) if tensor.ndim and tensor.strides else None
-    address = (tensor.data or 0) + tensor.byte_offset
+    found = dlpack.describe(capsule, name)
     return DeviceArray(
-        address, shape, strides or packed(shape, dtype.itemsize), dtype, tensor.device_id, foreign=True, keep=(value, capsule)
+        found.address,
+        found.shape,
+        found.strides or packed(found.shape, found.dtype.itemsize),
+        found.dtype,
+        found.device_id,
+        found.writeable,
+        foreign=True,
+        keep=(value, capsule),
     )

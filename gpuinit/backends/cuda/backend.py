@@ -56,7 +56,9 @@ class CUDA:
                 draw(self._driver, self._processors, array, law, region, key)
             else:
                 structures.write(self._driver, self._processors, array, law, region, key)
-            if array.foreign:  # its owner does not know of the current stream
+            if array.ordered and array.stream is not None:
+                self._driver.let_wait(array.stream)
+            elif array.foreign:  # its owner does not know of the current stream
                 self._driver.synchronize()
 
     def target(self, out: Any) -> DeviceArray:

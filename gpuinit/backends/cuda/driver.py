@@ -73,9 +73,9 @@ class Driver:
 
     def view(self, value: Any, name: str) -> DeviceArray:
         """Where an array on a GPU lies; its owner's work on it is waited for by the current stream."""
-        if isinstance(value, DeviceArray):
+        if isinstance(value, DeviceArray) and not value.ordered:
             return value
-        array = view(value, self.stream, self.device_of, name)
+        array = value if isinstance(value, DeviceArray) else view(value, self.stream, self.device_of, name)
         if array.stream is not None and array.stream != self.stream():
             self.wait_for(array.stream)
         return array
@@ -102,6 +102,14 @@ class Driver:
         event = self._cupy.cuda.Event(disable_timing=True)
         self._cupy.cuda.runtime.eventRecord(event.ptr, stream)
         self._cupy.cuda.runtime.streamWaitEvent(self.stream(), event.ptr)
+
+    def let_wait(self, stream: int) -> None:
+        """Let another stream wait for what the current one has been given so far."""
+        if stream == self.stream():
+            return
+        event = self._cupy.cuda.Event(disable_timing=True)
+        self._cupy.cuda.runtime.eventRecord(event.ptr, self.stream())
+        self._cupy.cuda.runtime.streamWaitEvent(stream, event.ptr)
 
     def synchronize(self) -> None:
         """Wait until the current stream has done all that it was given."""

@@ -1,0 +1,1 @@
+"""gpuinit in Keras."""
