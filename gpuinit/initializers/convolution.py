@@ -16,11 +16,13 @@ class DeltaOrthogonal(RandomInitializer):
 
         kernel[centre] = Orthogonal(gain, seed)((in, out)),  centre = (size - 1) // 2 along each spatial axis
 
-    for the shape (sizes.., in, out). A circular convolution x -> y with it has |y| = |gain| |x|.
+    for the shape (sizes.., in, out); with layout="torch", shapes (out, in, sizes..), the matrix at the centre is (out, in) and has
+    orthonormal columns. A circular convolution x -> y with it has |y| = |gain| |x|.
 
     Args:
         gain: finite real number.
         seed: None, an integer in 0 .. 2^64 - 1, a Key or a SeedGenerator, as in RandomInitializer.
+        layout: "keras", shapes (sizes.., in, out), or "torch", shapes (out, in, sizes..).
 
     Raises:
         TypeError, ValueError: an argument is wrong. When called, ValueError: the shape has fewer than 3 axes, in > out, the
@@ -32,24 +34,34 @@ class DeltaOrthogonal(RandomInitializer):
     Source: Xiao et al. (2018), "Dynamical isometry and a mean field theory of CNNs"; jax.nn.initializers.delta_orthogonal.
     """
 
-    def __init__(self, gain: float = 1.0, seed: Any = None) -> None:
+    def __init__(self, gain: float = 1.0, seed: Any = None, layout: str = "keras") -> None:
         self.gain = finite(gain, "gain")
+        self.layout = choice(layout, "layout", ("keras", "torch"))
         super().__init__(seed)
 
     def distribution(self, shape: tuple[int, ...]) -> structures.Tap:
         if len(shape) < 3:
-            raise ValueError(f"shape={shape} has {len(shape)} axes: DeltaOrthogonal needs at least 3, (spatial sizes.., in, out)")
-        *sizes, fan_in, fan_out = shape
+            axes = "(sizes.., in, out)" if self.layout == "keras" else "(out, in, sizes..)"
+            raise ValueError(f"shape={shape} has {len(shape)} axes: DeltaOrthogonal needs at least 3, {axes}")
+        if self.layout == "keras":
+            *sizes, fan_in, fan_out = shape
+            axes_of_matrix = (len(shape) - 2, len(shape) - 1)
+        else:
+            fan_out, fan_in, *sizes = shape
+            axes_of_matrix = (0, 1)
         if fan_in > fan_out:
             raise ValueError(
                 f"shape={shape} has {fan_in} input channels and {fan_out} output channels: a kernel that preserves lengths needs "
                 "at least as many output channels"
             )
         centre = tuple((size - 1) // 2 for size in sizes)
-        return structures.Tap(structures.Haar(self.gain), (len(shape) - 2, len(shape) - 1), centre)
+        return structures.Tap(structures.Haar(self.gain), axes_of_matrix, centre)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "gain": self.gain}
+        config = {**super().get_config(), "gain": self.gain}
+        if self.layout != "keras":
+            config["layout"] = self.layout
+        return config
 
 
 class Dirac(Initializer):
