@@ -16,7 +16,7 @@ class DeltaOrthogonal(RandomInitializer):
 
         kernel[centre] = Orthogonal(gain, seed)((in, out)),  centre = (size - 1) // 2 along each spatial axis
 
-    for the shape (sizes.., in, out); with layout="torch", shapes (out, in, sizes..), the matrix at the centre is (out, in) and has
+    for the shape (sizes.., in, out); with layout="torch", shapes (out, in, sizes..), the matrix there is (out, in) and has
     orthonormal columns. A circular convolution x -> y with it has |y| = |gain| |x|.
 
     Args:
