@@ -33,7 +33,7 @@ def qualified_names(module: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
         name = ".".join(part for part in path.split(".") if part not in _WRAPPERS)
         if found.setdefault(name, parameter) is not parameter:
             raise ValueError(
-                f"module has two parameters of the name {name!r} once {', '.join(sorted(_WRAPPERS))} are left out of their paths; "
+                f"module has two parameters of the name {name!r} when the parts {', '.join(sorted(_WRAPPERS))} are left out; "
                 f"one is {path!r}: rename it"
             )
     return found
