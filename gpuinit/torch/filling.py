@@ -48,16 +48,14 @@ class Fill:
         if not math.prod(self.shape):
             return self.tensor
         table = Table(self.drawn, self.initializer, dtypes.canonical(self.local.dtype), seed=seed)
+        as_drawn = self.drawn == self.shape
         if self.rows is not None:
             table.rows_into(memory(self.local), self.rows)
-            written(self.tensor)
-            return self.tensor
-        whole = len(self.places) == 1 and self.local.shape == self.shape
-        if self.drawn == self.shape and (table.divisible or whole):
+        elif len(self.places) == 1 and self.local.shape == self.shape and (as_drawn or self.local.is_contiguous()):
+            table.into(memory(self.local if as_drawn else self.local.view(self.drawn)))
+        elif as_drawn and table.divisible:
             for block, place in self.places:
                 Shard(table, block).into(memory(self.local[place]))
-        elif whole and self.local.is_contiguous():
-            table.into(memory(self.local.view(self.drawn)))
         elif self.local.numel():
             device = "cpu" if self.local.device.type == "cpu" else f"cuda:{self.local.get_device()}"
             made = as_tensor(table.make(device)).view(self.shape)
