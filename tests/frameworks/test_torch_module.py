@@ -232,6 +232,13 @@ def test_meta_parameters_that_no_rule_fills_are_left_there() -> None:
     assert report.unmatched == ("there.weight",) and layers["there"].weight.is_meta
 
 
+class CallAlone(gpuinit.RandomNormal):
+    """Nobody knows what parts of it are, or what it makes in place."""
+
+    def __call__(self, shape: Any, dtype: Any = None, **options: Any) -> Any:
+        return super().__call__(shape, dtype)
+
+
 WRONG: list[tuple[Any, Any, type[Exception], str]] = [
     ("he_normal", 0, TypeError, "rules is a str: it must be a mapping, or a sequence of"),
     (3, 0, TypeError, "rules is a int"),
@@ -244,6 +251,7 @@ WRONG: list[tuple[Any, Any, type[Exception], str]] = [
     ({"*": "normal"}, None, ValueError, "seed=None is not an integer"),
     ({"*": "normal"}, gpuinit.SeedGenerator(1), ValueError, r"seed=SeedGenerator\(.* draws a new key at every use"),
     ({"*": "normal"}, -3, ValueError, "seed=-3 is out of range"),
+    ({"embed.weight": "normal", "*": CallAlone()}, 0, TypeError, r"parameter 'blocks\.0.*: CallAlone overrides __call__ alone"),
     (
         {"embed.weight": "normal", "*.up.bias": "orthogonal"},
         0,
