@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from typing import Any
 
 import jax
@@ -11,7 +13,7 @@ import gpuinit
 from gpuinit.jax.placement import from_array, make_on
 from gpuinit.jax.tensors import Block, Tensor
 
-__all__ = ["concrete", "sharded"]
+__all__ = ["concrete", "divided", "sharded"]
 
 
 def concrete(sharding: Any, name: str) -> Sharding:
@@ -34,16 +36,34 @@ def concrete(sharding: Any, name: str) -> Sharding:
     return sharding
 
 
+def divided(shape: tuple[int, ...], mesh: Any, spec: PartitionSpec, given: str) -> tuple[list[tuple[str, ...]], tuple[int, ...]]:
+    """The mesh axes that each axis of a shape is cut along, and the shape of a shard.
+
+    Raises:
+        ValueError: the spec, called `given` in the message, does not fit the shape or the mesh.
+    """
+    names = [() if entry is None else entry if isinstance(entry, tuple) else (entry,) for entry in spec]
+    for name in itertools.chain.from_iterable(names):
+        if name not in mesh.shape:
+            raise ValueError(f"{given}: {name!r} is no axis of the mesh, which has {tuple(mesh.shape)}")
+    if len(names) > len(shape):
+        raise ValueError(f"{given} has {len(names)} entries, and shape={shape} only {len(shape)} axes")
+    names += [()] * (len(shape) - len(names))
+    parts = tuple(math.prod(mesh.shape[name] for name in each) for each in names)
+    if any(length % n for length, n in zip(shape, parts, strict=True)):
+        raise ValueError(f"{given} cuts shape={shape} into {parts} parts, which do not divide it")
+    return names, tuple(length // n for length, n in zip(shape, parts, strict=True))
+
+
 def sharded(tensor: Tensor, key: gpuinit.Key | None, sharding: Sharding, name: str) -> jax.Array:
     """The tensor over the devices of a sharding; no process makes more than its own devices' shards.
 
     CPU devices that have the same block share its memory. What can only be made whole (an orthogonal matrix) is made once in this
     process, on its first device, and cut.
     """
-    try:
-        places = sharding.addressable_devices_indices_map(tensor.shape)
-    except ValueError as error:
-        raise ValueError(f"{name}={sharding} does not fit shape={tensor.shape}: {error}") from None
+    if isinstance(sharding, NamedSharding):
+        divided(tensor.shape, sharding.mesh, sharding.spec, f"{name}={sharding}")
+    places = sharding.addressable_devices_indices_map(tensor.shape)
     whole: Any = None
     on_host: dict[Block, Any] = {}
     shards = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from gpuinit.jax.keys import key_of_words
+from gpuinit.jax.sharding import divided
 from gpuinit.jax.tensors import Tensor
 
 __all__ = ["is_staging", "staged"]
@@ -31,13 +31,7 @@ def staged(tensor: Tensor, words: Any, out_sharding: Any) -> jax.Array:
         # A callback's result belongs to the first device alone, which jit cannot return in a mesh; behind a barrier it is free.
         return jax.lax.optimization_barrier(_local(tensor, words, tensor.shape, {}))
     mesh, spec = _mesh_and_spec(out_sharding)
-    names = _axis_names(mesh, spec, tensor.shape, out_sharding)
-    parts = [math.prod(mesh.shape[name] for name in each) for each in names]
-    counts = tuple(length // n for length, n in zip(tensor.shape, parts, strict=True))
-    if any(count * n != length for count, n, length in zip(counts, parts, tensor.shape, strict=True)):
-        raise ValueError(
-            f"out_sharding={out_sharding} cuts shape={tensor.shape} into {tuple(parts)} parts, which do not divide it"
-        )
+    names, counts = divided(tensor.shape, mesh, spec, f"out_sharding={out_sharding}")
 
     def on_each(words: Any) -> jax.Array:
         return _local(tensor, words, counts, {axis: jax.lax.axis_index(each) for axis, each in enumerate(names) if each})
@@ -84,14 +78,3 @@ def _mesh_and_spec(out_sharding: Any) -> tuple[Any, PartitionSpec]:
     if mesh.empty:
         raise ValueError(f"out_sharding={out_sharding}: a PartitionSpec needs a mesh; enter one by jax.set_mesh")
     return mesh, out_sharding
-
-
-def _axis_names(mesh: Any, spec: PartitionSpec, shape: tuple[int, ...], out_sharding: Any) -> list[tuple[Any, ...]]:
-    """The mesh axes that each axis of the tensor is cut along."""
-    entries = [() if entry is None else entry if isinstance(entry, tuple) else (entry,) for entry in spec]
-    for name in (name for entry in entries for name in entry):
-        if name not in mesh.shape:
-            raise ValueError(f"out_sharding={out_sharding}: {name!r} is no axis of the mesh, which has {tuple(mesh.shape)}")
-    if len(entries) > len(shape):
-        raise ValueError(f"out_sharding={out_sharding} has {len(entries)} entries, and shape={shape} only {len(shape)} axes")
-    return entries + [()] * (len(shape) - len(entries))
