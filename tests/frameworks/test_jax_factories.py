@@ -254,6 +254,25 @@ def test_float8_variance_scaling_has_values_where_jax_has_nan() -> None:
     assert np.isnan(theirs).all(), "JAX has mended it: docs/jax.md says that it has not"
 
 
+def test_bfloat16_variance_scaling_has_more_than_128_values() -> None:
+    for name in ("he_normal", "he_uniform"):
+        ours, theirs = (
+            np.unique(np.asarray(getattr(module, name)()(KEY, (400, 400), "bfloat16")).view(np.uint16))
+            for module in (gpuinit.jax, JAX)
+        )
+        assert len(ours) > 2000
+        assert len(theirs) == 128, "JAX has mended it: docs/jax.md says that it has not"
+
+
+@pytest.mark.parametrize("name", ["uniform", "truncated_normal"])
+def test_complex_numbers_that_jax_refuses_have_independent_parts(name: str) -> None:
+    with pytest.raises(ValueError, match="must be a float dtype"):
+        getattr(JAX, name)()(KEY, (3, 4), "complex64")
+    made = np.asarray(getattr(gpuinit.jax, name)(1.0)(KEY, (300, 400), "complex64"))
+    assert abs(np.corrcoef(made.real.reshape(-1), made.imag.reshape(-1))[0, 1]) < 5 / math.sqrt(made.size)
+    assert abs(made.real).max() < (1 if name == "uniform" else math.sqrt(2) + 1e-6) and made.imag.std() > 0.25
+
+
 def test_jax_has_no_zero_sized_dimensions() -> None:
     with pytest.raises(ZeroDivisionError):
         JAX.he_normal()(KEY, (0, 3))
