@@ -35,7 +35,7 @@ def from_array(array: Any, sharding: Sharding | None = None) -> jax.Array:
         gpuinit.dtypes.canonical(array.dtype)
         array.flags.writeable = False
         return jax.device_put(array, sharding)
-    if not hasattr(array, "__cuda_array_interface__"):
+    if isinstance(array, jax.Array) or not hasattr(array, "__cuda_array_interface__"):
         raise TypeError(f"array is a {type(array).__name__}: it must be NumPy's or CuPy's")
     there = jax.dlpack.from_dlpack(Export(array if array.flags.c_contiguous else array.copy()))
     return there if sharding is None else jax.device_put(there, sharding)

@@ -162,6 +162,21 @@ def test_a_committed_key_says_where() -> None:
         check(INIT(jax.device_put(jax.random.PRNGKey(5), everywhere), SHAPE), everywhere, WHOLE)
 
 
+@pytest.mark.parametrize("kind", ["pinned_host", "unpinned_host"])
+def test_kinds_of_memory(kind: str) -> None:
+    sharding = NamedSharding(MESHES[0], P("a"), memory_kind=kind)
+    array = gpuinit.jax.make_sharded(INIT, SHAPE, sharding, key=KEY)
+    assert array.sharding.memory_kind == kind
+    check(array, sharding, WHOLE)
+
+
+def test_inside_shard_map_every_device_draws_from_its_own_key() -> None:
+    keys = jax.random.split(KEY, 8)
+    draw = jax.shard_map(lambda key: INIT(key[0], (4, 5))[None], mesh=MESHES[0], in_specs=P(("a", "b")), out_specs=P(("a", "b")))
+    for made in (draw(keys), jax.jit(draw)(keys)):
+        assert same_bits(np.asarray(made), np.stack([np.asarray(INIT(key, (4, 5))) for key in keys]))
+
+
 def test_the_default_device_is_heeded() -> None:
     for device in jax.devices()[::3]:
         with jax.default_device(device):

@@ -175,6 +175,8 @@ def test_what_jax_cannot_alias_is_copied() -> None:
 def test_bad_arrays_are_named() -> None:
     with pytest.raises(TypeError, match="array is a list: it must be NumPy's or CuPy's"):
         gpuinit.jax.from_array([1.0])
+    with pytest.raises(TypeError, match="array is a ArrayImpl: it must be NumPy's or CuPy's"):
+        gpuinit.jax.from_array(jax.numpy.ones(3))
     with pytest.raises(ValueError, match="dtype=dtype.*is not known"):
         gpuinit.jax.from_array(np.array(["a"]))
 

@@ -94,7 +94,7 @@ def scalings(draw: Any) -> tuple[tuple[int, ...], dict[str, Any]]:
 
 
 @given(scalings())
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 def test_variance_scaling_s_law_is_jax_s(drawn: Any) -> None:
     """Rejects a receptive field that counts the batch axes, an arithmetic mean for a geometric one, no truncation factor."""
     shape, arguments = drawn

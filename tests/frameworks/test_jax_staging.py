@@ -179,3 +179,14 @@ def test_make_sharded_says_where_it_belongs() -> None:
         TypeError, match=r"is a SingleDeviceSharding: inside jax\.jit it must be a NamedSharding or a PartitionSpec"
     ):
         jax.jit(lambda key: INIT(key, SHAPE, out_sharding=place))(KEY)
+
+
+def test_a_program_with_a_callback_is_not_exported() -> None:
+    """If this fails, JAX has learnt it: docs/jax.md says that it has not."""
+    with pytest.raises(NotImplementedError, match="serialization of host_callbacks is not yet implemented"):
+        jax.export.export(jax.jit(lambda key: INIT(key, SHAPE)))(KEY)
+
+
+def test_without_jit() -> None:
+    with jax.disable_jit():
+        assert same_bits(np.asarray(jax.jit(lambda key: INIT(key, SHAPE))(KEY)), EAGER)
