@@ -61,5 +61,5 @@ def words_of(key: Any) -> Any:
 
 def key_of_words(words: Any) -> Key:
     """The Key that has these words, which must have values."""
-    numbers = [int(word) for word in np.asarray(words)]
+    numbers = [int(word) for word in jax.device_get(words)]
     return Key(*(high << 32 | low for high, low in zip(numbers[::2], numbers[1::2], strict=True)))

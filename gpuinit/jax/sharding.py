@@ -23,7 +23,7 @@ def concrete(sharding: Any, name: str) -> Sharding:
         TypeError: it is neither. ValueError: there is no such mesh.
     """
     if isinstance(sharding, PartitionSpec):
-        mesh = jax.sharding.get_mesh() if hasattr(jax.sharding, "get_mesh") else None  # JAX before 0.9 does not say
+        mesh = jax.sharding.get_mesh() if hasattr(jax.sharding, "get_mesh") else None  # JAX 0.8 does not say
         if mesh is None or mesh.empty:
             raise ValueError(
                 f"{name}={sharding}: a PartitionSpec needs a mesh; enter one by jax.set_mesh, or give a NamedSharding"
