@@ -32,6 +32,11 @@ class Row(NamedTuple):
     def random(self) -> bool:
         return "seed" in self.arguments
 
+    @property
+    def without_axes(self) -> Row:
+        """The row whose fans are found from the shape."""
+        return self._replace(arguments={name: value for name, value in self.arguments.items() if not name.endswith("_axes")})
+
     def make(self, **more: Any) -> Any:
         """Ours."""
         return getattr(ours, self.name)(**{**self.arguments, **more})
