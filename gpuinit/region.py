@@ -16,7 +16,7 @@ __all__ = ["Region", "checked_rows", "checked_shape"]
 MOST_ELEMENTS = 2**63
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)  # not frozen: that takes a microsecond of every call
 class Region:
     """A box of a logical tensor of the given shape, its first axis possibly picked by ids.
 

@@ -47,6 +47,7 @@ RANDOM = [
     *ELEMENTWISE,
     Row("Orthogonal", {"gain": 0.5, "seed": 11}, "seed gain"),
     Row("DeltaOrthogonal", {"gain": 0.5, "seed": 12}, "seed gain", (12, 5, 9)),
+    Row("DeltaOrthogonal", {"gain": 0.5, "seed": 12, "layout": "torch"}, "seed gain layout", (12, 5, 9)),
     Row("Sparse", {"sparsity": 0.3, "stddev": 0.5, "seed": 13}, "seed sparsity stddev"),
     Row("Orthogonal", {"gain": -2.0, "seed": 14, "batch_axes": [-1]}, "seed gain batch_axes", (12, 9, 8)),
 ]

@@ -59,6 +59,21 @@ def test_circular_convolutions_keep_lengths(channels: tuple[int, int], gain: flo
     assert abs(ratio(gpuinit.Orthogonal(gain, seed=3)(shape, dtype)) - abs(gain)) > 1e-3 * abs(gain)
 
 
+@pytest.mark.parametrize(("sizes", "centre"), CENTRES)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "complex64"])
+def test_the_torch_layout_is_the_same_kernel_transposed(sizes: tuple[int, ...], centre: tuple[int, ...], dtype: str) -> None:
+    """Bit for bit but for complex ones, whose wide matrices are no transposes; parts too. Rejects (in, out) at the centre."""
+    init = gpuinit.DeltaOrthogonal(0.5, seed=7, layout="torch")
+    shape = (8, 5, *sizes)
+    kernel = init(shape, dtype)
+    assert same_bits(kernel[(slice(None), slice(None), *centre)].copy(), gpuinit.Orthogonal(0.5, seed=7)((8, 5), dtype))
+    if dtype != "complex64":
+        turned = kernel.transpose(*range(2, kernel.ndim), 1, 0)
+        assert same_bits(turned.copy(), gpuinit.DeltaOrthogonal(0.5, seed=7)((*sizes, 5, 8), dtype))
+    assert same_bits(init(shape, dtype, rows=[7, 0, 7]), kernel[[7, 0, 7]])
+    assert same_bits(init(shape, dtype, block=(slice(2, 6), slice(1, 3))), kernel[2:6, 1:3].copy())
+
+
 def test_what_misses_the_centre_draws_no_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor does the whole of a kernel draw more than one, however often rows meet the centre."""
     drawn = []
@@ -91,8 +106,14 @@ def test_refusals_of_delta_orthogonal() -> None:
     for shape in [(), (3,), (3, 4)]:
         with pytest.raises(ValueError, match="DeltaOrthogonal needs at least 3"):
             gpuinit.DeltaOrthogonal()(shape)
+        with pytest.raises(ValueError, match=r"DeltaOrthogonal needs at least 3, \(out, in, sizes\.\.\)"):
+            gpuinit.DeltaOrthogonal(layout="torch")(shape)
     with pytest.raises(ValueError, match="has 5 input channels and 4 output channels"):
         gpuinit.DeltaOrthogonal()((3, 3, 5, 4))
+    with pytest.raises(ValueError, match="5 input channels and 4 output channels"):
+        gpuinit.DeltaOrthogonal(layout="torch")((4, 5, 3, 3))
+    with pytest.raises(ValueError, match="layout='jax'"):
+        gpuinit.DeltaOrthogonal(layout="jax")
     with pytest.raises(ValueError, match="float16 cannot hold gain=1000000.0"):
         gpuinit.DeltaOrthogonal(1e6)((3, 4, 4), "float16")
 

@@ -769,7 +769,8 @@ def test_growth_keeps_the_old_rows_or_is_refused(row: Row, start: int) -> None:
     try:
         table = table_of(row, shape=shape)
     except ValueError:
-        assert (row.name, start) == ("Dirac", 1)  # two groups need two channels
+        few = {"Dirac": {1}, "DeltaOrthogonal": {0, 1, 2}}  # two groups need two channels; an (out, in) kernel out >= in
+        assert start in few[row.name]
         return
     old = table[...]
     for rows in (start, start + 1, start + 2, start + 7, 10 * start + 4):

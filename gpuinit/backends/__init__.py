@@ -65,7 +65,7 @@ def select(device: str | None, near: Any = None) -> Backend:
     None means the GPU that the array `near` lies on, if it lies on one, else the default.
     """
     name = "device"
-    if device is None and is_on_gpu(near):
+    if device is None and near is not None and is_on_gpu(near):
         near_it: Backend = _holder(near)
         return near_it
     if device is None:

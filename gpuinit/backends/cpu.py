@@ -38,8 +38,7 @@ class CPU:
             memory = np.empty(size + ALIGNMENT, np.uint8)
         except (MemoryError, ValueError, OverflowError):
             raise MemoryError(f"shape={shape} of {dtype.name} takes {size} bytes, which cannot be allocated here") from None
-        start = -memory.ctypes.data % ALIGNMENT
-        return memory[start : start + size].view(dtype).reshape(shape)
+        return np.ndarray(shape, dtype, memory, -memory.ctypes.data % ALIGNMENT)
 
     def fill(self, out: np.ndarray[Any, Any], law: Any, region: Region, key: Key | None) -> None:
         """Write the region of the tensor that `law` and `key` define into `out`, of any strides."""
