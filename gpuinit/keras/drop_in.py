@@ -56,7 +56,7 @@ class DropIn:
         seed = checked_seed(getattr(self, "seed", None))
         self.initializer().law(dimensions, dtypes.canonical(name))  # refuses what it must before anything is drawn
         if isinstance(seed, keras.random.SeedGenerator):
-            asked = Request(self.initializer, dimensions, name, state=seed.next(), layout=layout)
+            asked = Request(self.initializer, dimensions, name, generator=seed, layout=layout)
         else:
             key = Key(seed) if isinstance(seed, int) else seed
             asked = Request(self.initializer, dimensions, name, key=key, layout=layout)

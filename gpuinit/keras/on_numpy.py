@@ -11,4 +11,4 @@ __all__ = ["tensor"]
 
 def tensor(request: Request) -> Any:
     """A new array in host memory."""
-    return request.array(request.state)
+    return request.array(request.next_state())

@@ -19,10 +19,10 @@ def tensor(request: Request) -> torch.Tensor:
     on the CPU and copied.
     """
     out: torch.Tensor = keras.ops.empty(request.output_shape, dtype=request.dtype)
+    state = request.next_state()
     if out.is_meta:
         return out
-    state = None if request.state is None else request.state.cpu()
-    initializer = request.initializer(state)
+    initializer = request.initializer(None if state is None else state.cpu())
     if out.device.type == "cpu" or (out.device.type == "cuda" and gpuinit.default_device() != "cpu"):
         initializer.fill(memory(out), shape=request.shape)
         return out

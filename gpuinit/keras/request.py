@@ -21,9 +21,8 @@ class Request:
     Args:
         make: the core's initializer for a key; None where nothing is drawn.
         shape: that was asked for. dtype: by its name.
-        key: what is drawn from, or None where nothing is, or where `state` says it.
-        state: of a keras.random.SeedGenerator, as its `next()` gave it: a tensor (seed, number of the draw) of Keras' backend,
-            which a traced function may only know when it runs.
+        key: what is drawn from, or None where nothing is, or where a generator says it.
+        generator: the keras.random.SeedGenerator that is drawn from, or None.
         layout: how JAX distributes it over devices, or None.
     """
 
@@ -31,8 +30,15 @@ class Request:
     shape: tuple[int, ...]
     dtype: str
     key: Key | None = None
-    state: Any = None
+    generator: Any = None
     layout: Any = None
+
+    def next_state(self) -> Any:
+        """The generator's state, which advances; None where there is no generator.
+
+        It is a tensor (seed, number of the draw) of Keras' backend, which a traced function may only know when it runs.
+        """
+        return None if self.generator is None else self.generator.next()
 
     def initializer(self, state: Any = None) -> gpuinit.Initializer:
         """The core's initializer, for the key or for the state of a generator, whose values are known here."""
