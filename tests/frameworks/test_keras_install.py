@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -142,6 +143,20 @@ def test_a_model_made_under_install_loads_where_only_the_package_is_imported(tmp
     assert len(loaded.files) == 4
     for saved, read in zip(model.get_weights(), loaded.values(), strict=True):
         assert saved.tobytes() == read.tobytes()
+
+
+FORGOTTEN = """
+import json, sys, keras
+made = keras.initializers.deserialize(json.loads(sys.argv[1]))
+assert type(made) is keras.initializers.HeNormal and made.seed == 3
+"""
+
+
+def test_where_the_package_is_not_imported_keras_finds_its_own_class() -> None:
+    """By the class's name, as docs/keras.md says: nothing fails, and weights are read from the file."""
+    written = json.dumps(keras.initializers.serialize(ours.HeNormal(seed=3)))
+    done = subprocess.run([sys.executable, "-c", FORGOTTEN, written], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_string_that_a_layer_is_called_with_becomes_a_class_when_loaded_under_install() -> None:
