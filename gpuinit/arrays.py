@@ -30,6 +30,8 @@ def to_numpy(value: Any, name: str, *, copy: bool = True) -> np.ndarray[Any, Any
         value = value.detach().cpu().resolve_conj().resolve_neg()
         if str(value.dtype).removeprefix("torch.") in _EXTENDED:  # unknown to NumPy
             value = value.float().numpy().astype(dtypes.canonical(value.dtype))
+        else:
+            value = value.numpy()  # NumPy would ask it for a copy in words that it does not know
     elif type(value).__module__.partition(".")[0] == "cupy":
         value = value.get()
     try:

@@ -22,8 +22,8 @@ class Export:
         ValueError: the dtype is none of them.
 
     Nothing is copied: an array of bfloat16 or float8 is exported as integers of its width, and the capsule then names its real
-    type. Device, stream and lifetime are as the array's own export has them. A consumer may still copy: JAX and TensorFlow alias
-    memory on the CPU that starts at a multiple of 64 bytes, as what an initializer makes does. Not every consumer knows float8.
+    type. Device, stream and lifetime are as the array's own export has them. A consumer may still copy: JAX aliases memory on the
+    CPU that starts at a multiple of 64 bytes, as what an initializer makes does. Not every consumer knows float8.
     """
 
     def __init__(self, array: Any) -> None:
