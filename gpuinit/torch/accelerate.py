@@ -25,9 +25,9 @@ class accelerate:
     """A context, or a decorator, in which unchanged models are initialized by gpuinit.
 
     In the thread that enters it, `Tensor.normal_` and `Tensor.uniform_`, all of `torch.nn.init` that ends in these, and
-    `torch.nn.init.trunc_normal_` write gpuinit's values: those of `RandomNormal(mean, std, seed=key)(shape, dtype)` bit for bit, of
-    the uniform on [from, to), of the normal truncated to [a, b]. A DTensor's local shard gets its part of the whole; ranks do not
-    communicate.
+    `torch.nn.init.trunc_normal_` write gpuinit's values: bit for bit those of `RandomNormal(mean, std, seed=key)(shape, dtype)`,
+    of the uniform on [from, to), of the normal truncated to [a, b]. A DTensor's local shard gets its part of the whole; ranks do
+    not communicate.
 
     Args:
         seed: an integer in 0 .. 2^64 - 1 or a Key. None: 64 bits from PyTorch's default generator at every entering, so

@@ -1,8 +1,8 @@
 """`torch.nn.init.trunc_normal_` taken over at the one place where every caller, whenever it imported that, comes by.
 
 Libraries keep `torch.nn.init.trunc_normal_` from their own import on (transformers does), so that replacing it reaches few. The
-function itself calls `torch.nn.init._no_grad_trunc_normal_`, which it looks up at every call; there is no public way in: seen as
-single operations it is a loop that draws normal values until all lie inside. All threads see the replacement, so it asks who calls.
+function itself calls `torch.nn.init._no_grad_trunc_normal_`, which it looks up at every call. There is no public way in: the
+operations below are a loop that draws normal values until all lie inside. All threads see the replacement, so it asks who calls.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class _Handler:
         return self._apart()(tensor, law, *given)
 
     def _apart(self) -> Callable[..., bool]:
-        """What fills, hidden from torch.compile: where a mode is it runs functions as they are written, but compiles the mode's."""
+        """What fills, hidden from torch.compile: below a mode it runs functions as they are written, and compiles the mode's."""
         if "torch._dynamo" not in sys.modules:
             return self._take
         self._hidden = self._hidden or torch.compiler.disable(self._take)
