@@ -2,8 +2,8 @@
 
     torchrun --nproc-per-node 4 examples/fsdp2_init.py
 
-Each process writes its own shards, without communication. The weights, and so the hash that is printed, are the same on any number
-of processes, and without torchrun. On GPUs: device "cuda", backend "nccl".
+Each process writes its own shards, without communication. The weights, and so the hash that is printed, are the same on any
+number of processes, and without torchrun. On GPUs: device "cuda", backend "nccl".
 """
 
 from __future__ import annotations
