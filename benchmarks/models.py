@@ -1,10 +1,11 @@
 """How long does building a model take inside `accelerate`, beside plain PyTorch? `python -m benchmarks.models`.
 
-Models of transformers, from their configurations, in float32 on the CPU, by the code of their own: constructors, reset_parameters and
-`_init_weights`. In every round, one after the other: built without initialization (`no_init_weights` of transformers), plain, and
-inside `accelerate(seed=0)`, each at its default number of threads; the memory of the one before has been given back. A ratio is plain
-PyTorch's time over gpuinit's. Building without initialization is most of what is left, and is taken off both sides for the ratio of
-initialization alone. It leaves memory untouched, whose first touch is then counted as initialization on both sides.
+Models of transformers, from their configurations, in float32 on the CPU, by their own code: constructors, reset_parameters and then
+`_init_weights`, so that most values are drawn twice. In every round, one after the other: built without initialization
+(`no_init_weights` of transformers), plain, and inside `accelerate(seed=0)`, each at its default number of threads; the memory of
+the one before has been given back. A ratio is plain PyTorch's time over gpuinit's; for the ratio of initialization alone the time
+without it is taken off both. What is not initialized is not touched either, so the first touch of memory, which takes both sides
+the same time, counts as initialization.
 """
 
 from __future__ import annotations
