@@ -1,6 +1,6 @@
 """How long does building a model take inside `accelerate`, beside plain PyTorch? `python -m benchmarks.models`.
 
-Models of transformers, from their configurations, in float32 on the CPU, by their own code: constructors, reset_parameters and then
+Models of transformers, from their configurations, in float32 on the CPU, by their own code: constructors, reset_parameters, then
 `_init_weights`, so that most values are drawn twice. In every round, one after the other: built without initialization
 (`no_init_weights` of transformers), plain, and inside `accelerate(seed=0)`, each at its default number of threads; the memory of
 the one before has been given back. A ratio is plain PyTorch's time over gpuinit's; for the ratio of initialization alone the time

@@ -18,7 +18,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode_stack, _pop_mode, _push_mode
 
 from gpuinit.initializers import Initializer, RandomNormal, RandomUniform
-from gpuinit.torch.filling import planned
+from gpuinit.torch.filling import Fill, planned
 from gpuinit.torch.streams import ByCall, ByName
 
 __all__ = ["Session", "current"]
@@ -58,15 +58,15 @@ class _Handler:
         return self._hidden
 
     def _take(self, tensor: Any, law: Callable[..., Initializer], *given: float) -> bool:
-        try:
-            fill = planned(tensor, law(*given))
-            target, keys = self.streams.find(tensor)
-            if target is not tensor:
-                fill = planned(target, fill.initializer)
-        except (TypeError, ValueError):
+        fill = _planned(tensor, law, given)
+        if fill is None:
             return False
-        fill.put(keys)
-        return True
+        target, keys = self.streams.find(tensor)
+        if target is not tensor:
+            fill = _planned(target, law, given)
+        if fill is not None:
+            fill.put(keys)
+        return fill is not None
 
 
 class Session(_Handler, TorchDispatchMode):
@@ -107,6 +107,14 @@ def current() -> Session | None:
     """The innermost session that is open in this thread and task."""
     thread = threading.get_ident()
     return next((each for each in reversed(_inside.get()) if each.open and each.thread == thread), None)
+
+
+def _planned(tensor: Any, law: Callable[..., Initializer], given: tuple[float, ...]) -> Fill | None:
+    """The fill of a tensor, None where the tensor cannot be filled or there is no such law."""
+    try:
+        return planned(tensor, law(*given))
+    except (TypeError, ValueError):
+        return None
 
 
 def _normal(mean: float = 0.0, std: float = 1.0) -> Initializer:
