@@ -159,6 +159,8 @@ def _check_mutable(out: Any) -> None:
             "out is a JAX array, which is immutable: make a new one by an initializer of gpuinit.jax, or by "
             "jax.dlpack.from_dlpack(initializer(shape, dtype))"
         )
+    if type(out) is not np.ndarray and getattr(out, "requires_grad", False) is True:
+        raise ValueError("out requires a gradient: fill out.detach(), or use gpuinit.torch.init_, which tells autograd")
 
 
 def _owner_on_gpu(out: Any) -> tuple[Backend, Any]:

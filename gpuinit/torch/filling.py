@@ -11,6 +11,7 @@ import torch
 
 from gpuinit import Key, SeedGenerator, Shard, Table, dtypes
 from gpuinit.initializers import Initializer
+from gpuinit.initializers.base import check_parts
 from gpuinit.torch.layout import laid_out
 from gpuinit.torch.placement import blocks, is_dtensor
 from gpuinit.torch.tensors import as_tensor, check, memory, written
@@ -116,6 +117,7 @@ def planned(
         TypeError, ValueError: as `fill`.
     """
     check(tensor, name)
+    check_parts(initializer)
     places: list[Place] = []
     if rows is not None:
         local = tensor

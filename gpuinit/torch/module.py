@@ -45,11 +45,13 @@ def init_module(module: torch.nn.Module, rules: Any, seed: int | Key, *, strict:
     names = qualified_names(module)
     parsed, base = checked_rules(rules), base_key(seed)
     _check_not_flattened(module)
-    firsts: dict[int, str] = {}
-    first_names = {name: firsts.setdefault(id(parameter), name) for name, parameter in names.items()}
-    given = matched(parsed, firsts.values())
+    same: dict[int, list[str]] = {}
+    for name, parameter in names.items():
+        same.setdefault(id(parameter), []).append(name)
+    tied = {first: tuple(others) for first, *others in same.values()}
+    given = matched(parsed, tied)
     if strict:
-        check_all_used(parsed, given, first_names)
+        check_all_used(parsed, given, tied)
     chosen = {name: rule for name, rule in given.items() if rule.initializer is not None}
     meta = [name for name in chosen if names[name].is_meta]
     if meta:
@@ -62,24 +64,24 @@ def init_module(module: torch.nn.Module, rules: Any, seed: int | Key, *, strict:
         plan.write(chosen[name].base(base).fold_in(name))
         for row in sorted(rows.get(id(names[name]), ())):
             plan.clear_row(row)
-    tied = {first: tuple(name for name, of in first_names.items() if of == first != name) for first in firsts.values()}
     return InitReport(
         {name: rule.pattern for name, rule in chosen.items()},
         {name: rule.pattern for name, rule in given.items() if rule.initializer is None},
-        tuple(name for name in firsts.values() if name not in given),
+        tuple(name for name in tied if name not in given),
         {first: others for first, others in tied.items() if others},
         tuple(rule.pattern for rule in parsed if all(used is not rule for used in given.values())),
     )
 
 
 def _planned(parameter: torch.nn.Parameter, initializer: Any, name: str) -> Fill:
+    label = f"parameter {name!r}"
     try:
-        return planned(parameter, initializer, f"parameter {name!r}")
+        return planned(parameter, initializer, label)
     except (TypeError, ValueError) as error:
-        if repr(name) in str(error):
+        if str(error).startswith(label):
             raise
         kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"parameter {name!r}: {error}") from error
+        raise kind(f"{label}: {error}") from error
 
 
 def _padding_rows(module: torch.nn.Module) -> dict[int, set[int]]:

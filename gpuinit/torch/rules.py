@@ -121,19 +121,18 @@ def matched(rules: list[Rule], names: Iterable[str]) -> dict[str, Rule]:
     return {name: rule for name, rule in found.items() if rule is not None}
 
 
-def check_all_used(rules: list[Rule], given: Mapping[str, Rule], first_names: Mapping[str, str]) -> None:
+def check_all_used(rules: list[Rule], given: Mapping[str, Rule], tied: Mapping[str, tuple[str, ...]]) -> None:
     """Refuse (ValueError) rules that give no parameter anything, and say why they do not.
 
-    `given`: the rule of each name. `first_names`: of every name, the one under which its parameter is treated.
+    `given`: the rule of each first name. `tied`: the further names of the parameter of each first name.
     """
     problems = []
     for rule in rules:
         if any(used is rule for used in given.values()):
             continue
-        names = [name for name in first_names if rule.matches(name)]
-        tied = [f"{name} is tied to {first_names[name]}" for name in names if first_names[name] != name]
-        earlier = [f"{name} is taken by {given[name].pattern!r}" for name in names if name in given]
-        reason = listed(earlier or tied) if names else f"the names are {listed(dict.fromkeys(first_names.values()))}"
+        earlier = [f"{name} is taken by {given[name].pattern!r}" for name in given if rule.matches(name)]
+        others = [f"{name} is tied to {first}" for first in tied for name in tied[first] if rule.matches(name)]
+        reason = listed(earlier or others) or f"the names are {listed(tied)}"
         problems.append(f"{rule.pattern!r} matches no parameter that is left to it: {reason}")
     if problems:
         raise ValueError("rules: " + "; ".join(problems) + "; correct the pattern, or pass strict=False")
