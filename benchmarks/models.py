@@ -66,6 +66,12 @@ def without(build: Build) -> Build:
     return built
 
 
+def parameters(build: Build) -> int:
+    """How many parameters a model has; tied ones count once."""
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in build().parameters())
+
+
 def timed(build: Build) -> float:
     """Seconds of a build; its memory is given back."""
     found = seconds(build)
@@ -86,7 +92,7 @@ def one_model(name: str, rounds: int) -> dict[str, Any]:
     alone = [(theirs - none) / (ours - none) for theirs, ours, none in pairs]
     row = {
         "name": name,
-        "parameters": sum(parameter.numel() for parameter in without(build)().parameters()),
+        "parameters": parameters(build),
         "rounds": rounds,
         **{f"{way}, s": round(statistics.median(found), 3) for way, found in times.items()},
         "ratio": round(statistics.median(ratios), 2),

@@ -53,7 +53,7 @@ class Parameters:
 
     def __init__(self, module: torch.nn.Module) -> None:
         self._module = module
-        self._held: dict[int, tuple[weakref.ref[Any], list[tuple[str, weakref.ref[Any]]]]] = {}
+        self._held: dict[int, list[tuple[str, weakref.ref[Any]]]] = {}
         self._look()
 
     def find(self, tensor: torch.Tensor) -> tuple[str, torch.Tensor] | None:
@@ -66,14 +66,11 @@ class Parameters:
 
     def _find(self, tensor: torch.Tensor) -> tuple[str, torch.Tensor] | None:
         storage = _local(tensor).untyped_storage()
-        known, held = self._held.get(id(storage), (None, []))
-        if known is None or known() is not storage:
-            return None
         lies, around = Memory.of(tensor), None
-        for name, reference in held:
+        for name, reference in self._held.get(id(storage), ()):
             parameter = reference()
             if parameter is None or _local(parameter).untyped_storage() is not storage:
-                continue
+                continue  # another storage has come by the number of one that is gone
             if Memory.of(parameter) == lies:
                 return name, parameter
             if around is None and lies.lies_in(Memory.of(parameter)):
@@ -86,9 +83,7 @@ class Parameters:
             local = _local(parameter)
             if local.layout != torch.strided or type(local).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
                 continue  # no storage, or one that others interpret
-            storage = local.untyped_storage()
-            held = self._held.setdefault(id(storage), (weakref.ref(storage), []))
-            held[1].append((name, weakref.ref(parameter)))
+            self._held.setdefault(id(local.untyped_storage()), []).append((name, weakref.ref(parameter)))
 
 
 def _local(tensor: Any) -> torch.Tensor:

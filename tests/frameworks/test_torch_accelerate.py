@@ -483,6 +483,19 @@ def test_tasks_of_one_thread() -> None:
     assert torch.equal(other[1], torch.nn.init.trunc_normal_(torch.empty(9)))
 
 
+def test_a_thread_that_copies_the_context() -> None:
+    """asyncio.to_thread takes the context variables along, and the thread is another all the same."""
+
+    async def run() -> Any:
+        with accelerate(7):
+            return await asyncio.to_thread(torch.nn.init.trunc_normal_, torch.empty(9))
+
+    torch.manual_seed(3)
+    drawn = asyncio.run(run())
+    torch.manual_seed(3)
+    assert torch.equal(drawn, torch.nn.init.trunc_normal_(torch.empty(9)))
+
+
 def test_somebody_elses_patch() -> None:
     """What is put over ours meanwhile stays, goes on working, and is worked with by the next entering."""
     theirs = torch.nn.init._no_grad_trunc_normal_
@@ -492,8 +505,10 @@ def test_somebody_elses_patch() -> None:
     try:
         torch.manual_seed(3)
         drawn = torch.nn.init.trunc_normal_(torch.empty(9))
+        patched = torch.nn.init._no_grad_trunc_normal_
         with accelerate(7):
             inside = torch.nn.init.trunc_normal_(torch.empty(9))
+        assert torch.nn.init._no_grad_trunc_normal_ is patched is not theirs
     finally:
         torch.nn.init._no_grad_trunc_normal_ = theirs
     assert torch.equal(inside, made(gpuinit.TruncatedNormal(0.0, 1.0), CALLS, (9,)))

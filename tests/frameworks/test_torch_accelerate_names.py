@@ -21,7 +21,7 @@ from torch.testing._internal.distributed.fake_pg import FakeStore  # noqa: E402
 
 import gpuinit  # noqa: E402
 from gpuinit import Key  # noqa: E402
-from gpuinit.torch import accelerate, as_tensor  # noqa: E402
+from gpuinit.torch import accelerate, as_tensor, init_module  # noqa: E402
 
 pytestmark = pytest.mark.frameworks
 
@@ -92,6 +92,15 @@ def test_the_nth_call_for_a_parameter_draws_n() -> None:
     assert torch.equal(model.first.weight, normal(of("first.weight"), 5, 6))
 
 
+def test_the_same_as_init_module() -> None:
+    one, other = Two(), Two()
+    init_module(one, {"*": gpuinit.RandomNormal(0.0, 1.0)}, seed=7)
+    with accelerate(7, module=other):
+        for parameter in other.parameters():
+            nn.init.normal_(parameter)
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+
+
 def test_tied_parameters_have_their_first_name() -> None:
     model = Two()
     with accelerate(7, module=model):
@@ -144,6 +153,17 @@ def test_parameters_that_come_later_are_found_and_old_memory_is_let_go() -> None
         nn.init.normal_(model.first.weight)
     assert torch.equal(model.first.weight, normal(of("first.weight", 1), 8, 2))
     assert all(torch.equal(tensor, normal(CALLS.draw(n), 5, 6)) for n, tensor in enumerate(same_place))
+
+
+def test_memory_that_a_parameter_has_left_is_no_parameters() -> None:
+    model = Two()
+    with accelerate(7, module=model):
+        left = model.first.weight.data
+        model.first.weight.data = torch.empty(5, 6)
+        left.normal_()
+        nn.init.normal_(model.first.weight)
+    assert torch.equal(left, normal(CALLS, 5, 6))
+    assert torch.equal(model.first.weight, normal(of("first.weight"), 5, 6))
 
 
 def test_wrappers_do_not_change_names() -> None:
