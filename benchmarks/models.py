@@ -5,7 +5,7 @@ Models of transformers, from their configurations, in float32 on the CPU, by the
 (`no_init_weights` of transformers), plain, and inside `accelerate(seed=0)`, each at its default number of threads; the memory of
 the one before has been given back. A ratio is plain PyTorch's time over gpuinit's; for the ratio of initialization alone the time
 without it is taken off both. What is not initialized is not touched either, so the first touch of memory, which takes both sides
-the same time, counts as initialization.
+the same time, counts as initialization. The load average beforehand tells whether the machine was shared.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import os
 import statistics
 from collections.abc import Callable
 from typing import Any
@@ -81,7 +82,7 @@ def timed(build: Build) -> float:
 
 def one_model(name: str, rounds: int) -> dict[str, Any]:
     """The figures of one model."""
-    build = MODELS[name]
+    build, load = MODELS[name], os.getloadavg()[0]
     ways: dict[str, Build] = {"without": without(build), "PyTorch": build, "gpuinit": accelerate(0)(build)}
     times: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(rounds):
@@ -94,6 +95,7 @@ def one_model(name: str, rounds: int) -> dict[str, Any]:
         "name": name,
         "parameters": parameters(build),
         "rounds": rounds,
+        "load average": round(load, 1),
         **{f"{way}, s": round(statistics.median(found), 3) for way, found in times.items()},
         "ratio": round(statistics.median(ratios), 2),
         "least": round(min(ratios), 2),

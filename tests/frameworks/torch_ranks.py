@@ -138,6 +138,7 @@ def report(name: str, way: str, by_name: bool, expected: dict[str, Any]) -> dict
 def rank(number: int, folder: str) -> None:
     """One of the processes: every case in turn, its reports into a file."""
     torch.set_num_threads(1)
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # wherever the host's own name leads
     path = Path(folder)
     dist.init_process_group(
         "gloo", init_method=f"file://{path / 'meeting'}", rank=number, world_size=SIZE, timeout=timedelta(seconds=120)
@@ -157,7 +158,6 @@ def run(folder: Path, seconds: float) -> list[dict[Any, Any]]:
     torch.save(
         {(name, by_name): reference(name, by_name) for name in MODELS for by_name in (True, False)}, folder / "expected.pt"
     )
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     ranks = torch.multiprocessing.spawn(rank, (str(folder),), SIZE, join=False)
     deadline = time.monotonic() + seconds
     try:
