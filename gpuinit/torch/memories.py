@@ -81,6 +81,8 @@ class Parameters:
         self._held = {}
         for name, parameter in qualified_names(self._module).items():
             local = _local(parameter)
+            if torch.nn.parameter.is_lazy(local):
+                continue  # none yet
             if local.layout != torch.strided or type(local).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
                 continue  # no storage, or one that others interpret
             self._held.setdefault(id(local.untyped_storage()), []).append((name, weakref.ref(parameter)))

@@ -155,6 +155,15 @@ def test_parameters_that_come_later_are_found_and_old_memory_is_let_go() -> None
     assert all(torch.equal(tensor, normal(CALLS.draw(n), 5, 6)) for n, tensor in enumerate(same_place))
 
 
+def test_lazy_parameters() -> None:
+    """They are found when the first input has given them a shape, and their module resets them."""
+    model = nn.Sequential(nn.LazyLinear(4), nn.Linear(4, 2))
+    with accelerate(7, module=model):
+        model(torch.zeros(2, 9))
+    bounds = gpuinit.RandomUniform(-1 / 3, 1 / 3, seed=of("0.weight"))((4, 9))
+    assert torch.equal(model[0].weight, as_tensor(bounds))
+
+
 def test_memory_that_a_parameter_has_left_is_no_parameters() -> None:
     model = Two()
     with accelerate(7, module=model):
