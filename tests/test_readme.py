@@ -23,7 +23,7 @@ from gpuinit.tables import plan_tables, read_specs
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
-OPTIONAL = ("torch", "jax", "safetensors", "zarr", "dask")
+OPTIONAL = ("torch", "jax", "keras", "safetensors", "zarr", "dask")
 MOST_ROWS = 1000
 
 

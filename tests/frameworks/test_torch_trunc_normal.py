@@ -59,32 +59,32 @@ def test_no_value_lies_outside(dtype: str, mean: float, std: float, a: float, wi
 
 
 def test_the_ends_are_not_passed_by_a_last_bit() -> None:
-    """Intervals of four float64 values: no other is drawn. Rejects truncation in standard deviations, rounded twice.
+    """Intervals of two to four float64 values: no other is drawn. Rejects truncation in standard deviations, rounded twice.
 
     That it is rejected is shown: it leaves some of these intervals, or finds no value in them.
     """
     failed = 0
     generator = np.random.default_rng(5)
-    for _ in range(200):
+    for number in range(120):
         mean, std, a = generator.uniform(-1, 1), generator.uniform(0.01, 1), generator.uniform(-1, 1)
         inside = [a]
-        for _ in range(3):
+        for _ in range(1 + number % 3):
             inside.append(math.nextafter(inside[-1], math.inf))
         assert set(drawn("float64", 4096, mean=mean, std=std, a=a, b=inside[-1]).tolist()) <= set(inside)
         try:
             failed += not set(by_sigmas("float64", mean, std, a, inside[-1]).tolist()) <= set(inside)
         except ValueError:
             failed += 1
-    assert failed > 20
+    assert failed > 10
 
 
 def test_both_ends_are_reached() -> None:
-    """Intervals of four bfloat16 values: all are drawn. Rejects an interval that lost an end by rounding."""
+    """Intervals of two to four bfloat16 values: all are drawn. Rejects an interval that lost an end, or both, by rounding."""
     generator = np.random.default_rng(6)
-    for _ in range(200):
+    for number in range(300):
         mean, std = generator.uniform(-1, 1), generator.uniform(0.1, 1)
         inside = [dtypes.at_least(generator.uniform(-1, 1), dtypes.canonical("bfloat16"))]
-        for _ in range(3):
+        for _ in range(1 + number % 3):
             inside.append(-dtypes.below(-inside[-1], dtypes.canonical("bfloat16")))
         assert set(drawn("bfloat16", 4096, mean=mean, std=std, a=inside[0], b=inside[-1]).tolist()) == set(inside)
 
