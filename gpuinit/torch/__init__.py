@@ -3,6 +3,7 @@
 docs/torch.md shows how.
 """
 
+from gpuinit.torch.accelerate import accelerate
 from gpuinit.torch.embedding import InitFn, init_fn
 from gpuinit.torch.initialize import init_
 from gpuinit.torch.module import init_module
@@ -30,6 +31,7 @@ from gpuinit.torch.twins import (
 __all__ = [
     "InitFn",
     "InitReport",
+    "accelerate",
     "as_tensor",
     "calculate_gain",
     "constant_",

@@ -46,8 +46,18 @@ class Fill:
         Args:
             seed: what is drawn from, once, and only if anything is drawn; None means the initializer's own.
         """
+        if self.put(seed):
+            written(self.tensor)
+        return self.tensor
+
+    def put(self, seed: int | Key | SeedGenerator | None = None) -> bool:
+        """Write the values, and leave it to the caller to tell autograd.
+
+        Returns:
+            Whether there are any, on whichever rank: of a tensor without elements nothing is drawn.
+        """
         if not math.prod(self.shape):
-            return self.tensor
+            return False
         table = Table(self.drawn, self.initializer, dtypes.canonical(self.local.dtype), seed=seed)
         as_drawn = self.drawn == self.shape
         if self.rows is not None:
@@ -62,8 +72,7 @@ class Fill:
             made = as_tensor(table.make(device)).view(self.shape)
             for block, place in self.places:
                 self.local[place].copy_(made[block])
-        written(self.tensor)
-        return self.tensor
+        return True
 
     def clear_row(self, row: int) -> None:
         """Set a row of the whole tensor to zero, if it is here."""
