@@ -7,6 +7,7 @@ all; it knows no initializer.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
@@ -108,7 +109,7 @@ def owner(out: Any) -> tuple[Backend, Any]:
 
     What comes back has `shape` and a `dtype` that gpuinit knows.
     """
-    _check_mutable(out)
+    out = _writable(out)
     if is_on_gpu(out):
         return _owner_on_gpu(out)
     if not isinstance(out, np.ndarray):
@@ -153,14 +154,22 @@ def lent(
     return DeviceArray(address, shape, strides, dtype, gpu, stream=stream, foreign=True, ordered=True, keep=keep)
 
 
-def _check_mutable(out: Any) -> None:
+def _writable(out: Any) -> Any:
+    """The array, or the memory of a PyTorch tensor that autograd does not look at now; an error for what may not be written."""
     if type(out).__module__.partition(".")[0] in ("jax", "jaxlib"):
         raise TypeError(
             "out is a JAX array, which is immutable: make a new one by an initializer of gpuinit.jax, or by "
             "jax.dlpack.from_dlpack(initializer(shape, dtype))"
         )
-    if type(out) is not np.ndarray and getattr(out, "requires_grad", False) is True:
-        raise ValueError("out requires a gradient: fill out.detach(), or use gpuinit.torch.init_, which tells autograd")
+    if type(out) is np.ndarray or getattr(out, "requires_grad", False) is not True:
+        return out
+    torch = sys.modules.get(type(out).__module__.partition(".")[0])
+    if getattr(torch, "is_grad_enabled", lambda: True)():
+        raise ValueError(
+            "out requires a gradient: fill it inside torch.no_grad(), or out.detach(), or use gpuinit.torch.init_, which tells "
+            "autograd"
+        )
+    return out.detach()
 
 
 def _owner_on_gpu(out: Any) -> tuple[Backend, Any]:

@@ -113,11 +113,15 @@ def test_torch_tensors_are_filled_by_protocol(dtype: str) -> None:
 
 def test_a_torch_leaf_that_wants_gradients_is_refused_with_what_to_do() -> None:
     leaf = torch.zeros(SHAPE, requires_grad=True)
-    with pytest.raises(ValueError, match=r"out requires a gradient: fill out\.detach\(\), or use gpuinit\.torch\.init_"):
+    with pytest.raises(
+        ValueError, match=r"out requires a gradient: .*no_grad\(\), or out\.detach\(\), or use gpuinit\.torch\.init_"
+    ):
         INIT.fill(leaf)
     assert not leaf.detach().any()
-    INIT.fill(leaf.detach())
-    assert torch_bytes(leaf.detach()) == INIT(SHAPE).tobytes()
+    for tensor in (leaf, torch.nn.Parameter(torch.zeros(SHAPE, dtype=torch.bfloat16))):
+        with torch.no_grad():
+            assert INIT.fill(tensor) is tensor
+        assert tensor.requires_grad and torch_bytes(tensor.detach()) == INIT(SHAPE, str(tensor.dtype)).tobytes()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "float64", "complex64"])

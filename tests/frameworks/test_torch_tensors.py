@@ -49,7 +49,7 @@ def test_the_core_fills_parts_and_tables_into_tensors() -> None:
 def test_the_core_names_the_way_out_for_a_leaf() -> None:
     leaf = torch.nn.Parameter(torch.ones(3, 4))
     for leaf_or_view in (leaf, leaf[1:]):
-        with pytest.raises(ValueError, match=r"out requires a gradient: fill out\.detach\(\), or use gpuinit\.torch\.init_"):
+        with pytest.raises(ValueError, match=r"out requires a gradient: .*out\.detach\(\), or use gpuinit\.torch\.init_"):
             INIT.fill(leaf_or_view)
     assert (leaf == 1).all()
     INIT.fill(leaf.detach())
@@ -172,3 +172,8 @@ def test_shared_and_subclassed_memory_is_filled() -> None:
     for tensor in (torch.zeros(3, 4).share_memory_(), torch.zeros(3, 4).as_subclass(Marked), torch.nn.Buffer(torch.zeros(3, 4))):
         assert init_(tensor, INIT) is tensor
         assert bits(tensor) == INIT((3, 4)).tobytes()
+
+
+def test_what_is_no_array_is_no_tensor() -> None:
+    with pytest.raises(TypeError, match="array is a list: it must be an array of NumPy or CuPy"):
+        as_tensor([1.0])
