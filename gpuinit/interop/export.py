@@ -19,7 +19,8 @@ class Export:
         array: NumPy's or CuPy's, of any dtype that gpuinit makes.
 
     Raises:
-        ValueError: the dtype is none of them.
+        TypeError: it is no array.
+        ValueError: the dtype is none of them, or a stride is negative, over which PyTorch 2.13 ends the process.
 
     Nothing is copied: an array of bfloat16 or float8 is exported as integers of its width, and the capsule then names its real
     type. Device, stream and lifetime are as the array's own export has them. A consumer may still copy: JAX aliases memory on the
@@ -27,6 +28,12 @@ class Export:
     """
 
     def __init__(self, array: Any) -> None:
+        if not hasattr(array, "dtype") or not hasattr(array, "__dlpack__"):
+            raise TypeError(f"array is a {type(array).__name__}: it must be NumPy's or CuPy's")
+        if min(getattr(array, "strides", None) or (0,)) < 0:
+            raise ValueError(
+                f"array has strides {array.strides}, and consumers of DLPack take no negative ones: export array.copy()"
+            )
         self._dtype = dtypes.canonical(array.dtype)
         self._retyped = self._dtype.name in dtypes.EXTENDED
         self._array = array.view(np.dtype(f"u{self._dtype.itemsize}")) if self._retyped else array

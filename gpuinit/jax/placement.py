@@ -42,10 +42,14 @@ def from_array(array: Any, sharding: Sharding | None = None) -> jax.Array:
 
 
 def make_on(tensor: Tensor, key: gpuinit.Key | None, block: Block | None, device: jax.Device) -> Any:
-    """A block of a tensor made where `device` has its memory, if gpuinit can work there, else in the host's."""
+    """A block of a tensor made where `device` has its memory, if gpuinit can and may work there, else in the host's.
+
+    GPUINIT_DEVICE=cpu says that it may not. key: None means the key of the tensor's own initializer.
+    """
     if device.platform in ("gpu", "cuda"):
         try:
-            return tensor.make(key, block, f"cuda:{device.local_hardware_id}")
+            if gpuinit.default_device() != "cpu":
+                return tensor.make(key, block, f"cuda:{device.local_hardware_id}")
         except gpuinit.DeviceError:  # no CuPy, no CUDA, another maker's GPU: the host makes the same bits
             pass
     return tensor.make(key, block, "cpu")

@@ -13,7 +13,7 @@ import gpuinit
 from gpuinit.jax.placement import from_array, make_on
 from gpuinit.jax.tensors import Block, Tensor
 
-__all__ = ["concrete", "divided", "sharded"]
+__all__ = ["check_fits", "concrete", "divided", "sharded"]
 
 
 def concrete(sharding: Any, name: str) -> Sharding:
@@ -55,14 +55,19 @@ def divided(shape: tuple[int, ...], mesh: Any, spec: PartitionSpec, given: str) 
     return names, tuple(length // n for length, n in zip(shape, parts, strict=True))
 
 
+def check_fits(shape: tuple[int, ...], sharding: Sharding, name: str) -> None:
+    """Refuse a sharding by names whose mesh does not divide the shape; ValueError says where."""
+    if isinstance(sharding, NamedSharding):
+        divided(shape, sharding.mesh, sharding.spec, f"{name}={sharding}")
+
+
 def sharded(tensor: Tensor, key: gpuinit.Key | None, sharding: Sharding, name: str) -> jax.Array:
     """The tensor over the devices of a sharding; no process makes more than its own devices' shards.
 
     CPU devices that have the same block share its memory. What can only be made whole (an orthogonal matrix) is made once in this
     process, on its first device, and cut.
     """
-    if isinstance(sharding, NamedSharding):
-        divided(tensor.shape, sharding.mesh, sharding.spec, f"{name}={sharding}")
+    check_fits(tensor.shape, sharding, name)
     places = sharding.addressable_devices_indices_map(tensor.shape)
     whole: Any = None
     on_host: dict[Block, Any] = {}

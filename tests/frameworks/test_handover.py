@@ -139,6 +139,23 @@ def test_a_tensorflow_variable_says_that_it_hands_nothing_over() -> None:
     assert variable.numpy().tobytes() == INIT(SHAPE).tobytes()
 
 
+def test_a_tensorflow_tensor_of_strings_is_refused() -> None:
+    """TensorFlow itself ends the process when it is asked for the capsule."""
+    with pytest.raises(ValueError, match="out: dtype=tf.string is not known"):
+        gpuinit.Zeros().fill(tensorflow.constant(["a", "b"]))
+
+
+def test_what_no_consumer_takes_is_not_exported() -> None:
+    """PyTorch 2.13 ends the process over a negative stride."""
+    with pytest.raises(ValueError, match=r"negative ones: export array\.copy\(\)"):
+        Export(INIT(SHAPE)[::-1])
+    array = INIT(SHAPE, "bfloat16")[::-1].copy()
+    assert torch_bytes(torch.from_dlpack(Export(array))) == array.tobytes()
+    for wrong in ([1.0], None, np.float32(1)):
+        with pytest.raises(TypeError, match="it must be NumPy's or CuPy's"):
+            Export(wrong)
+
+
 def test_jax_arrays_are_refused_with_what_to_call() -> None:
     array = jax.numpy.zeros(SHAPE)
     with pytest.raises(TypeError, match=r"out is a JAX array, which is immutable: make a new one by .*gpuinit\.jax"):

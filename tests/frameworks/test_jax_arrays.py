@@ -234,6 +234,10 @@ def test_a_gpu_s_arrays_are_made_on_that_gpu_if_gpuinit_can_use_it(monkeypatch: 
                 raise gpuinit.DeviceError("there is none")
             return poisoned((2,), np.float32)
 
+    monkeypatch.setattr(gpuinit, "default_device", lambda: "cuda:0")
     for platform, number in (("gpu", 1), ("cpu", 2), ("tpu", 0), ("gpu", 3)):
         placement.make_on(Noted(), None, None, SimpleNamespace(platform=platform, local_hardware_id=number))  # type: ignore[arg-type]
     assert asked == ["cuda:1", "cpu", "cpu", "cuda:3", "cpu"]
+    monkeypatch.setattr(gpuinit, "default_device", lambda: "cpu")  # as GPUINIT_DEVICE=cpu asks
+    placement.make_on(Noted(), None, None, SimpleNamespace(platform="gpu", local_hardware_id=1))  # type: ignore[arg-type]
+    assert asked[5:] == ["cpu"]

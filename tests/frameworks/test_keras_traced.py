@@ -213,6 +213,18 @@ layout = keras.distribution.TensorLayout(("batch", "model"), mesh)
 array = ours.HeNormal(seed=1)((6, 8), "bfloat16", layout=layout)
 assert array.sharding.is_equivalent_to(layout.backend_layout, 2)
 assert np.asarray(array).tobytes() == gpuinit.HeNormal(seed=1)((6, 8), "bfloat16").tobytes()
+for init, shape, wrong in (
+    (ours.HeNormal(seed=generator), (7, 8), layout),
+    (ours.HeNormal(seed=generator), (8,), layout),
+    (ours.Zeros(), (8, 8), "batch"),
+):
+    try:
+        init(shape, layout=wrong)
+    except (TypeError, ValueError) as error:
+        assert str(error).startswith("layout="), error
+    else:
+        raise AssertionError(wrong)
+assert np.asarray(generator.state.value).tolist() == [5, 1], "a refused call has drawn"
 array = jax.jit(lambda: ours.HeNormal(seed=1)((6, 8), layout=layout))()
 assert array.sharding.is_equivalent_to(layout.backend_layout, 2)
 assert np.asarray(array).tobytes() == gpuinit.HeNormal(seed=1)((6, 8)).tobytes()
