@@ -159,8 +159,14 @@ def _check_mutable(out: Any) -> None:
             "out is a JAX array, which is immutable: make a new one by an initializer of gpuinit.jax, or by "
             "jax.dlpack.from_dlpack(initializer(shape, dtype))"
         )
-    if type(out) is not np.ndarray and getattr(out, "requires_grad", False) is True:
+    if type(out) is np.ndarray:
+        return
+    if getattr(out, "is_meta", False) is True:
+        raise ValueError("out is on the meta device and has no memory: materialize it first, module.to_empty(device=...)")
+    if getattr(out, "requires_grad", False) is True:
         raise ValueError("out requires a gradient: fill out.detach(), or use gpuinit.torch.init_, which tells autograd")
+    if hasattr(out, "is_neg") and out.is_neg() is True:  # PyTorch's DLPack hands over the memory without the sign
+        raise ValueError("out is a lazy negative: fill the tensor that it is a view of")
 
 
 def _owner_on_gpu(out: Any) -> tuple[Backend, Any]:
