@@ -161,7 +161,13 @@ def _writable(out: Any) -> Any:
             "out is a JAX array, which is immutable: make a new one by an initializer of gpuinit.jax, or by "
             "jax.dlpack.from_dlpack(initializer(shape, dtype))"
         )
-    if type(out) is np.ndarray or getattr(out, "requires_grad", False) is not True:
+    if type(out) is np.ndarray:
+        return out
+    if getattr(out, "is_meta", False) is True:
+        raise ValueError("out is on the meta device and has no memory: materialize it first, module.to_empty(device=...)")
+    if hasattr(out, "is_neg") and out.is_neg() is True:  # PyTorch's DLPack hands over the memory without the sign
+        raise ValueError("out is a lazy negative: fill the tensor that it is a view of")
+    if getattr(out, "requires_grad", False) is not True:
         return out
     torch = sys.modules.get(type(out).__module__.partition(".")[0])
     if getattr(torch, "is_grad_enabled", lambda: True)():

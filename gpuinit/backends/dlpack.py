@@ -74,7 +74,7 @@ class Described(NamedTuple):
 
 
 def describe(capsule: Any, name: str) -> Described:
-    """What an unconsumed capsule says of its tensor; strides of None mean C order. ValueError: a type unknown here.
+    """What an unconsumed capsule says of its tensor; strides of None mean C order. ValueError: a type unknown here, or no memory.
 
     It is valid as long as the capsule, and what it was made from, are kept.
     """
@@ -85,6 +85,11 @@ def describe(capsule: Any, name: str) -> Described:
     dtype = dtypes.canonical(_NAMES[code])
     shape = tuple(tensor.shape[: tensor.ndim]) if tensor.ndim else ()
     strides = tuple(step * dtype.itemsize for step in tensor.strides[: tensor.ndim]) if tensor.ndim and tensor.strides else None
+    if not tensor.data and 0 not in shape:
+        raise ValueError(
+            f"{name} has no memory that it hands over: its storage was freed, or it is a wrapper, as a DTensor is, which "
+            "gpuinit.torch.init_ fills"
+        )
     address = (tensor.data or 0) + tensor.byte_offset
     return Described(address, shape, strides, dtype, tensor.device_id, not flags & _READ_ONLY)
 

@@ -88,8 +88,13 @@ class accelerate:
         """The function, each of whose calls runs in an entering of its own.
 
         Raises:
-            TypeError: it is a generator or a coroutine function, between whose steps other code would run inside.
+            TypeError: it is a generator or a coroutine function, between whose steps other code would run inside; or a class,
+                which would no longer be one; or cannot be called.
         """
+        if isinstance(function, type) or not callable(function):
+            raise TypeError(
+                f"{function!r} is not a function: decorate what makes the model, or use `with accelerate(..)` around it"
+            )
         kinds = (inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect.isasyncgenfunction)
         if any(is_kind(function) for is_kind in kinds):
             raise TypeError(

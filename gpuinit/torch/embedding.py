@@ -111,6 +111,8 @@ def init_fn(
 def _ids(rows: Any) -> np.ndarray[Any, Any]:
     """Row ids as a NumPy array of their own."""
     ids = np.array(rows.cpu().numpy() if isinstance(rows, torch.Tensor) else rows)
+    if ids.shape == (0,) and not hasattr(rows, "dtype"):
+        ids = ids.astype(np.int64)  # NumPy takes an empty list for one of floats
     if ids.ndim != 1 or ids.dtype.kind not in "iu":
         raise TypeError(f"rows of type {type(rows).__name__}: it must be a slice of step 1, or a 1-D array of integers")
     return ids

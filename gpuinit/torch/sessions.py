@@ -19,6 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatc
 
 from gpuinit.initializers import Initializer, RandomNormal, RandomUniform
 from gpuinit.torch.filling import Fill, planned
+from gpuinit.torch.rows import GATHERED, SET, Rows
 from gpuinit.torch.streams import ByCall, ByName
 
 __all__ = ["Session", "current"]
@@ -33,6 +34,7 @@ class _Handler:
     """Not in the class of the mode itself: PyTorch wraps what it finds there into torch._dynamo.disable, and loads that (1 s)."""
 
     streams: Streams
+    rows: Rows
     _hidden: Callable[..., bool] | None = None
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
@@ -41,7 +43,12 @@ class _Handler:
             tensor, *given = args
             if self.take(tensor, law, *given):
                 return tensor
-        return func(*args, **(kwargs or {}))
+        made = func(*args, **(kwargs or {}))
+        if func is GATHERED:
+            self.rows.gathered(made, *args)
+        elif func in SET:
+            self.rows.set(func, *args)
+        return made
 
     def take(self, tensor: Any, law: Callable[..., Initializer], *given: float) -> bool:
         """Fill a tensor if it can be filled with that; otherwise nothing has happened, and the call is PyTorch's to do or refuse.
@@ -78,7 +85,7 @@ class Session(_Handler, TorchDispatchMode):
 
     def __init__(self, streams: Streams) -> None:
         super().__init__()
-        self.streams = streams
+        self.streams, self.rows = streams, Rows()
         self.thread = threading.get_ident()
         self.open = False
 

@@ -102,11 +102,14 @@ def as_tensor(array: Any) -> torch.Tensor:
         A torch.Tensor of the array's shape, strides and dtype, which keeps the memory; a write into one is seen in the other.
 
     Raises:
-        TypeError: it is no such array. ValueError: the dtype is none of gpuinit's, or it is read-only, which no tensor can be.
+        TypeError: it is no array. ValueError: the dtype is none of gpuinit's, or the array is read-only or has negative strides,
+            which no tensor can be or have.
     """
+    if not hasattr(array, "__dlpack__") or not hasattr(array, "dtype"):
+        raise TypeError(f"array is a {type(array).__name__}: it must be an array of NumPy's or CuPy's")
+    if min(getattr(array, "strides", ()), default=0) < 0:  # PyTorch would end the process
+        raise ValueError(f"array has negative strides, {array.strides}, and PyTorch's tensors have none: hand over array.copy()")
     if not getattr(getattr(array, "flags", None), "writeable", True):  # CuPy's arrays always are
         raise ValueError("array is read-only, and PyTorch's tensors can be written: hand over array.copy()")
-    if not (hasattr(array, "__dlpack__") and hasattr(array, "dtype")):
-        raise TypeError(f"array is a {type(array).__name__}: it must be an array of NumPy or CuPy")
     made: torch.Tensor = torch.from_dlpack(Export(array))
     return made

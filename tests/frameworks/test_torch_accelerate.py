@@ -167,6 +167,9 @@ def test_what_runs_in_steps_is_not_decorated() -> None:
     for function in (steps, coroutine, both):
         with pytest.raises(TypeError, match=r"runs in steps.*use `with accelerate"):
             accelerate(7)(function)
+    for other in (torch.nn.Linear, 3):
+        with pytest.raises(TypeError, match="is not a function: decorate what makes the model"):
+            accelerate(7)(other)  # type: ignore[type-var]
 
 
 def test_bad_arguments() -> None:

@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch")
 import torch.distributed as dist  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.distributed.fsdp import fully_shard  # noqa: E402
-from torch.distributed.tensor import DTensor, Replicate, Shard, init_device_mesh  # noqa: E402
+from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor, init_device_mesh  # noqa: E402
 from torch.distributed.tensor.debug import CommDebugMode  # noqa: E402
 from torch.testing._internal.distributed.fake_pg import FakeStore  # noqa: E402
 
@@ -259,6 +259,29 @@ def test_a_dtensor_that_is_a_part_draws_by_its_place(ranks: Any) -> None:
         layer.weight.data[1:3].normal_()
         layer.weight.data.t().normal_()
     assert torch.equal(layer.weight.to_local().t(), normal(CALLS.draw(1), 6, 5))
+
+
+@pytest.mark.parametrize("by_name", [True, False])
+@pytest.mark.parametrize(
+    "placements", [(Shard(0), Shard(0)), (Shard(1), Shard(0)), (Shard(1), Replicate()), (Replicate(), Shard(0))]
+)
+@pytest.mark.parametrize("rank", range(4))
+def test_padding_rows_are_zero(ranks: Any, rank: int, placements: Any, by_name: bool) -> None:
+    """As in one process. PyTorch alone writes the zeros into a gathered copy of the row, and leaves the weight without."""
+    mesh = ranks(rank, 2, 2)
+    layers = [nn.Embedding(7, 4, padding_idx=4) for _ in range(2)]
+    layers[1].weight = nn.Parameter(distribute_tensor(torch.ones(7, 4), mesh, placements, src_data_rank=None))
+    for clear in (
+        lambda layer: layer.reset_parameters(),
+        lambda layer: nn.init.zeros_(nn.init.normal_(layer.weight)[-3]),
+        lambda layer: layer.weight.data.normal_()[4].zero_(),
+        lambda layer: layer.weight.data.normal_().t()[:, 4].fill_(3),
+    ):
+        for layer in layers:
+            with accelerate(7, module=layer if by_name else None), torch.no_grad():
+                clear(layer)
+        expected = distribute_tensor(layers[0].weight.detach(), mesh, placements, src_data_rank=None)
+        assert torch.equal(layers[1].weight.to_local(), expected.to_local())
 
 
 def test_sums_over_ranks_are_pytorchs_to_refuse(ranks: Any) -> None:

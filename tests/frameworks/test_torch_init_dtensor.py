@@ -120,6 +120,8 @@ def test_what_is_refused(rank: int) -> None:
         ours.init_fn("normal", seed=1, shape=(12, 4), rows=slice(0, 3))(sharded(torch.ones(12, 4), [Shard(0)]))
     with pytest.raises(ValueError, match="dtype=int8: RandomNormal draws random numbers"):
         ours.normal_(sharded(torch.ones(12, 4, dtype=torch.int8), [Shard(0)]))
+    with pytest.raises(ValueError, match=r"out has no memory .* a DTensor is, which gpuinit\.torch\.init_ fills"):
+        gpuinit.HeNormal(seed=7).fill(sharded(torch.ones(12, 4), [Shard(0)]))
     assert torch.equal(torch.get_rng_state(), state)
 
 

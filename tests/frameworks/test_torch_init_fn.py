@@ -86,6 +86,7 @@ def test_shards_by_columns_blocks_and_ids() -> None:
         tensor, _ = poisoned((5, 16), "bfloat16")
         init_fn(UNIFORM, seed=5, name="t_cat_0", shape=SHAPE, rows=rows)(tensor)
         assert bits(tensor) == made[ids].tobytes()
+    assert init_fn(UNIFORM, seed=5, shape=SHAPE, rows=[])(torch.empty(0, 16)).shape == (0, 16)  # a rank without rows
 
 
 @pytest.mark.parametrize("identifier", ["he_normal", "glorot_uniform", "orthogonal", gpuinit.Sparse(0.5)])

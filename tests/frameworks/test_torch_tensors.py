@@ -57,14 +57,40 @@ def test_the_core_names_the_way_out_for_a_leaf() -> None:
 
 
 def test_the_core_refuses_what_has_no_memory() -> None:
-    with pytest.raises(TypeError, match="out is a Tensor: it must be"):
-        INIT.fill(torch.empty(3, device="meta"))
+    for meta in (torch.empty(3, device="meta"), torch.nn.Linear(3, 4, device="meta").weight):
+        with pytest.raises(ValueError, match="out is on the meta device and has no memory: materialize it first"):
+            INIT.fill(meta)
+    with pytest.raises(ValueError, match="out has no memory that it hands over"):
+        INIT.fill(freed())
     shared = torch.zeros(1, 4).expand(3, 4)
     with pytest.raises(ValueError, match="out overlaps itself"):
         INIT.fill(shared)
     with pytest.raises(ValueError, match="dtype=int32: RandomNormal draws random numbers and makes float16"):
         INIT.fill(torch.zeros(3, dtype=torch.int32))
     assert (shared == 0).all()
+
+
+def test_the_core_refuses_a_tensor_that_is_read_with_another_sign() -> None:
+    """By DLPack its memory would come without the sign, and every value would be the opposite of what it should be."""
+    whole = torch.zeros(3, 4, dtype=torch.complex64)
+    with pytest.raises(ValueError, match="out is a lazy negative: fill the tensor that it is a view of"):
+        INIT.fill(whole.conj().imag)
+    with pytest.raises(ValueError, match="out is a Tensor that cannot be handed over by DLPack: .*conjugate"):
+        INIT.fill(whole.conj())
+    assert (whole == 0).all()
+    INIT.fill(whole.imag)
+    assert bits(whole.imag.contiguous()) == INIT((3, 4)).tobytes()
+
+
+def test_what_no_tensor_can_be_is_refused() -> None:
+    """Rejects: torch.from_dlpack of negative strides, which ends the process."""
+    for array in (INIT((3, 4))[::-1], INIT((3, 4), "bfloat16")[:, ::-1]):
+        with pytest.raises(ValueError, match=r"array has negative strides, .*: hand over array\.copy\(\)"):
+            as_tensor(array)
+        assert bits(as_tensor(array.copy())) == array.tobytes()
+    for value in ([1.0, 2.0], None, 3.0, gpuinit.Table((3, 4), INIT)):
+        with pytest.raises(TypeError, match=r"array is a \w+: it must be an array of NumPy's or CuPy's"):
+            as_tensor(value)
 
 
 def test_read_only_memory_is_refused() -> None:
@@ -172,8 +198,3 @@ def test_shared_and_subclassed_memory_is_filled() -> None:
     for tensor in (torch.zeros(3, 4).share_memory_(), torch.zeros(3, 4).as_subclass(Marked), torch.nn.Buffer(torch.zeros(3, 4))):
         assert init_(tensor, INIT) is tensor
         assert bits(tensor) == INIT((3, 4)).tobytes()
-
-
-def test_what_is_no_array_is_no_tensor() -> None:
-    with pytest.raises(TypeError, match="array is a list: it must be an array of NumPy or CuPy"):
-        as_tensor([1.0])
