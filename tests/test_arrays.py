@@ -151,8 +151,9 @@ def test_arrays_survive_json(data: st.DataObject) -> None:
     assert back.shape == array.shape
     part = dtypes.component(dtype)
     given_, found = (np.ascontiguousarray(each).reshape(-1).view(part) for each in (array, back))
-    nan = given_ != given_
-    assert (nan == (found != found)).all()
+    with np.errstate(invalid="ignore"):  # a signalling nan of bfloat16
+        nan = given_ != given_
+        assert (nan == (found != found)).all()
     assert given_[~nan].tobytes() == found[~nan].tobytes()
 
 
