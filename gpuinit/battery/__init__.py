@@ -10,6 +10,8 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from gpuinit.battery import statistic
+from gpuinit.battery.avalanche import AVALANCHE
+from gpuinit.battery.birthdays import BIRTHDAYS
 from gpuinit.battery.bits import BITS, VECTORS
 from gpuinit.battery.dependence import COMPLEX_PARTS, DEPENDENCE
 from gpuinit.battery.extremes import EXTREMES
@@ -22,7 +24,7 @@ from gpuinit.battery.statistic import Statistic
 from gpuinit.battery.streams import STREAMS
 from gpuinit.battery.suite import Outcome, Suite, Test
 from gpuinit.battery.trial import Trial, trials
-from gpuinit.battery.words import AVALANCHE, BIRTHDAYS, WORDS
+from gpuinit.battery.words import WORDS
 
 __all__ = [
     "RATE",

@@ -15,7 +15,7 @@ from gpuinit.battery.statistic import Statistic
 from gpuinit.battery.suite import Suite, Test
 from gpuinit.battery.trial import Trial
 
-__all__ = ["COMPLEX_PARTS", "DEPENDENCE", "centered_squares"]
+__all__ = ["COMPLEX_PARTS", "DEPENDENCE", "Parts", "centered_squares"]
 
 Array = np.ndarray[Any, Any]
 _CELLS = 16

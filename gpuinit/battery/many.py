@@ -33,12 +33,15 @@ class Totals:
     beyond: dict[float, int]
 
     def mean(self) -> Statistic:
+        """The mean of all."""
         return statistic.mean(self.sum / self.size, self.size, _LAW.moments(1, _DTYPE))
 
     def variance(self) -> Statistic:
+        """The mean of the squares."""
         return statistic.mean(self.squares / self.size, self.size, _LAW.moments(2, _DTYPE))
 
     def sign(self) -> Statistic:
+        """How many are positive."""
         return statistic.count(self.positive, self.size, 0.5)
 
     def tail(self, bound: float) -> Statistic:
