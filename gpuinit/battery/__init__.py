@@ -39,6 +39,7 @@ __all__ = [
     "judge",
     "names",
     "run",
+    "together",
     "trials",
 ]
 

@@ -102,7 +102,7 @@ DEPENDENCE = Suite(
     "independence in a tensor",
     _tensors,
     (
-        Test("lag correlation", "values that carry on from earlier ones: a correlation of 7.5 / sqrt(n) at any lag", _lags),
+        Test("lag correlation", "values that carry on from earlier ones: a correlation of 8 / sqrt(n) at any lag", _lags),
         Test("lag correlation of squares", "sizes that carry on, signs apart, as recycled or mirrored words", _of_squares(_lags)),
         Test("pairs of neighbours", "any other dependence of an element on the one before, as max or mod of two", _pairs),
         Test("neighbouring rows", "rows that overlap, up to 8 places apart", _neighbours),

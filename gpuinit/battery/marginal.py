@@ -117,20 +117,20 @@ MARGINAL = Suite(
         Test("mean", "a location that is off by 6.5 / sqrt(n) standard deviations", _power(1)),
         Test("variance", "a scale that is off by 5 / sqrt(n) (normal), as a forgotten 0.8796 or the other fan", _power(2)),
         Test("skewness", "tails that differ, as a sign that goes with the size", _power(3)),
-        Test("kurtosis", "another law of the same mean and variance, as a sum of a dozen uniforms", _power(4)),
+        Test("kurtosis", "another law of the same mean and variance; a sum of a dozen uniforms from 2^19 values on", _power(4)),
         Test(
-            "Kolmogorov-Smirnov", "a distribution function that is off by 3.3 / sqrt(n)", lambda s: statistic.kolmogorov(s.sorted)
+            "Kolmogorov-Smirnov", "a distribution function that is off by 4 / sqrt(n)", lambda s: statistic.kolmogorov(s.sorted)
         ),
         Test(
             "Anderson-Darling",
             "the same near either end: clipping, folding, a wrong tail",
             lambda s: statistic.anderson(s.sorted),
         ),
-        Test("histogram", "a dent in the density of a part in 256, by 10 sqrt(256 / n); values too evenly spread", _histogram),
+        Test("histogram", "a dent in the density of a part in 256, by 14 sqrt(256 / n); values too evenly spread", _histogram),
         Test("histogram of the tails", "tails cut or too heavy, down to where 16 values are expected", _tail_histogram),
         Test(
             "representable values",
-            "rounding toward zero, twice, or of ties: each value of a narrow dtype has its share",
+            "rounding toward zero (from 2^19 values on) or twice: each value of a narrow dtype has its share",
             _representable,
         ),
         Test("bounds", "a value outside the interval, or the open end reached by rounding", _bounds),

@@ -11,7 +11,7 @@ import numpy as np
 
 import gpuinit
 from gpuinit.battery import statistic
-from gpuinit.battery.statistic import Statistic
+from gpuinit.battery.statistic import Moments, Statistic
 from gpuinit.battery.suite import Suite, Test
 from gpuinit.battery.trial import Trial
 
@@ -71,12 +71,18 @@ def _sign(q: Array) -> Statistic:
 
 
 def _first_column(q: Array) -> Statistic:
-    """A coordinate of a uniform point of the sphere: (1 + Q[i, 0]) / 2 is Beta((n - 1) / 2, (n - 1) / 2). A row i a matrix."""
-    from scipy import special
+    """The sum of the fourth powers of a uniform point of the sphere, whose squares are a Dirichlet variable.
 
-    size = q.shape[1]
-    chosen = q[np.arange(len(q)), np.arange(len(q)) % size, 0]
-    return statistic.kolmogorov(np.sort(special.betainc((size - 1) / 2, (size - 1) / 2, (1 + chosen) / 2)))
+    E prod q_i^(2 a_i) = prod (2 a_i - 1)!! / (n (n + 2) .. (n + 2 A - 2)), A the sum of the a_i.
+    """
+    n = q.shape[1]
+    fourth, eighth, twelfth = (math.prod(range(n, n + 2 * a, 2)) for a in (2, 4, 6))
+    first = n * 3 / fourth
+    second = (n * 105 + n * (n - 1) * 9) / eighth
+    third = (n * 10395 + 3 * n * (n - 1) * 315 + n * (n - 1) * (n - 2) * 27) / twelfth
+    variance = second - first**2
+    known = Moments(first, variance, (third - 3 * first * second + 2 * first**3) / variance**1.5)
+    return statistic.mean(float((q[:, :, 0] ** 4).sum(axis=1).mean()), len(q), known)
 
 
 def _entries(q: Array) -> Statistic:
@@ -124,7 +130,9 @@ ORTHOGONAL = Suite(
     (
         Test("Gram matrix", "columns that are not orthonormal", Matrices.gram),
         Test("sign of the first entry", "QR without Mezzadri's sign fix, where Q[0, 0] has one sign", _of_real(_sign)),
-        Test("first column", "a first column that is not uniform on the sphere", _of_real(_first_column)),
+        Test(
+            "first column", "a first column that is not uniform on the sphere, as one of uniform numbers", _of_real(_first_column)
+        ),
         Test(
             "entries", "an entry that has a mean, as the diagonal without the sign fix, or another variance", _of_real(_entries)
         ),

@@ -77,9 +77,9 @@ WORDS = Suite(
     "words",
     _words,
     (
-        Test("ones", "more ones than zeros, by 3 / sqrt(bits)", _ones),
+        Test("ones", "more ones than zeros, by 3.5 / sqrt(bits)", _ones),
         Test("each bit", "a bit that is stuck, unfair, or follows that of the word before", _places),
-        Test("bytes", "bytes of unequal frequency, by 10 sqrt(256 / bytes)", _bytes),
-        Test("bit pairs", "two bits of neighbouring counters that go together, by 7 / sqrt(counters)", _bit_pairs),
+        Test("bytes", "bytes of unequal frequency, by 14 sqrt(256 / bytes)", _bytes),
+        Test("bit pairs", "two bits of neighbouring counters that go together, by 8.5 / sqrt(counters)", _bit_pairs),
     ),
 )

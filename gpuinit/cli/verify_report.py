@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import math
 import sys
-import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -142,39 +141,40 @@ def show(run: Run, each: bool) -> None:
     lines = lines_of(run, each)
     with any_character():
         if isinstance(sys.stdout, io.TextIOBase) and sys.stdout.isatty():
-            _print_rich(lines)
+            _print_rich(lines, each)
         else:
-            print(*_plain(lines), sep="\n")
+            print(*_plain(lines, each), sep="\n")
         print(*summary(run), sep="\n", flush=True)
 
 
-HEADINGS = ("test", "of", "statistic", "p", "", "catches", "worst sample")
+def _rows(lines: Sequence[Line], each: bool) -> list[tuple[str, ...]]:
+    """The cells: of every test how many results, the worst one, and what it is there for; or of every result what it is of."""
+    rows: list[tuple[str, ...]] = [("test", "of", "statistic", "p", "", "sample" if each else "it is there for")]
+    for line in lines:
+        o = line.outcome
+        state = f"{line.wrong} WRONG" if line.wrong else "ok"
+        about = f"{o.way}; {o.sample}" if each else o.test.catches
+        rows.append((o.test.name, str(line.count), number(o.statistic.value), chance(o), state, about))
+    return rows
 
 
-def _row(line: Line) -> tuple[str, ...]:
-    o = line.outcome
-    state = f"{line.wrong} WRONG" if line.wrong else "ok"
-    return (o.test.name, str(line.count), number(o.statistic.value), chance(o), state, o.test.catches, f"{o.way}; {o.sample}")
-
-
-def _plain(lines: Sequence[Line]) -> Iterator[str]:
-    rows = [HEADINGS, *map(_row, lines)]
+def _plain(lines: Sequence[Line], each: bool) -> Iterator[str]:
+    rows = _rows(lines, each)
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     for row in rows:
         cells = [row[0].ljust(widths[0]), *(row[c].rjust(widths[c]) for c in range(1, 4)), row[4].ljust(widths[4])]
-        yield "  ".join((*cells, row[5] if len(lines) < 100 else row[6])).rstrip()
+        yield "  ".join((*cells, row[5])).rstrip()
 
 
-def _print_rich(lines: Sequence[Line]) -> None:
+def _print_rich(lines: Sequence[Line], each: bool) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), collapse_padding=True)
-    for column, heading in enumerate(HEADINGS):
+    headings, *rows = _rows(lines, each)
+    for column, heading in enumerate(headings):
         table.add_column(heading, justify="right" if column in (1, 2, 3) else "left", no_wrap=column < 5)
-    for line in lines:
-        row = _row(line)
-        style = "bold red" if line.wrong else ""
-        table.add_row(*(Text(textwrap.shorten(cell, 200), style=style) for cell in row))
+    for line, row in zip(lines, rows, strict=True):
+        table.add_row(*(Text(cell, style="bold red" if line.wrong else "") for cell in row))
     Console().print(table)

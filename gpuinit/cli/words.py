@@ -49,6 +49,8 @@ def run(options: argparse.Namespace) -> None:
         raise ValueError(
             f"--count {options.count} is out of range: from --start {options.start} there are {most - options.start} words"
         )
+    if sys.stdout is None:
+        raise OSError("words go to standard output, and that is closed")
     if sys.stdout.isatty():
         raise ValueError("words are raw bytes, and standard output is a terminal: send them to a file or a pipe, as | od -t x4")
     for piece in word_bytes(key, options.start, count, options.bits):
