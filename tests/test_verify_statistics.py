@@ -19,7 +19,7 @@ from scipy import special, stats
 
 from gpuinit import battery, dtypes
 from gpuinit.backends import specification
-from gpuinit.battery import bits, extremes, marginal, statistic
+from gpuinit.battery import bits, extremes, marginal, orthogonal, statistic
 from gpuinit.battery.anderson import anderson_tails
 from gpuinit.battery.laws import Law, neighbours
 from gpuinit.battery.marginal import values_of
@@ -183,7 +183,7 @@ def test_holm_rejects_what_it_should() -> None:
 
 QUIET = [suite for suite in battery.SUITES if suite not in (bits.BITS, bits.VECTORS, extremes.EXTREMES)]
 RUNS = 40
-TINY = Effort(2**10, 2**12, 2**11, 32, 2**11, 1, 60, 20, 0.0)
+TINY = Effort(2**10, 2**12, 2**11, 32, 2**11, 1, 40, 20, 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -191,6 +191,7 @@ def runs() -> list[list[battery.Outcome]]:
     """Runs of all that has chance in it, over words of NumPy's generator and by the engine's quantiles, for some of the laws."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(marginal, "SUBJECTS", SUBJECTS[::4])
+        patch.setattr(orthogonal, "LARGE", ())
         patch.setattr(marginal.dtypes, "RANDOM", ("float32", "float64", "float8_e4m3fn", "complex64"))
         done = []
         for seed in range(RUNS):

@@ -65,13 +65,11 @@ class Extremes:
         wanted = np.clip(law.location + away, *law.ends(self.dtype))
         down, up = neighbours(self.found, self.dtype)
         error = np.abs(self.found - wanted)
-        allowed = (
-            unit * (_ULPS * np.abs(away) + np.abs(wanted) + (0.0 if law.normal else law.scale * (law.upper - law.lower)))
-            + (up - down) / 2
-        )
-        return statistic.exact(
-            bool((error <= allowed).all()), float((error / allowed).max()), ", ".join(f"{x:.7g}" for x in self.found)
-        )
+        grid = 0.0 if law.normal else law.scale * (law.upper - law.lower)
+        rounding = np.maximum(up - self.found, self.found - down) / 2
+        allowed = unit * (_ULPS * np.abs(away) + np.abs(wanted) + grid) + rounding
+        note = ", ".join(f"{x:.7g}" for x in self.found)
+        return statistic.exact(bool((error <= allowed).all()), float((error / allowed).max()), note)
 
     def _wanted(self) -> Array:
         """The exact quantiles, less the law's location."""

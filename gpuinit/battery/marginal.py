@@ -114,7 +114,7 @@ MARGINAL = Suite(
     "values",
     _samples,
     (
-        Test("mean", "a location that is off by 6.5 / sqrt(n) standard deviations", _power(1)),
+        Test("mean", "a location that is off by 7 / sqrt(n) standard deviations", _power(1)),
         Test("variance", "a scale that is off by 5 / sqrt(n) (normal), as a forgotten 0.8796 or the other fan", _power(2)),
         Test("skewness", "tails that differ, as a sign that goes with the size", _power(3)),
         Test("kurtosis", "another law of the same mean and variance; a sum of a dozen uniforms from 2^19 values on", _power(4)),

@@ -18,6 +18,8 @@ from gpuinit.battery.trial import Trial
 __all__ = ["ORTHOGONAL", "Matrices"]
 
 Array = np.ndarray[Any, Any]
+LARGE = ((300, 260), (40, 300))
+"""Shapes of matrices that take more than one panel, or are wide."""
 _SIZE = 16
 _TOLERANCE = {"float32": 2e-6, "float64": 1e-14, "complex64": 4e-6, "complex128": 1e-14}
 """Of max |Q*Q - I|; the largest matrix here has 300 rows."""
@@ -53,7 +55,7 @@ def _samples(trial: Trial) -> Iterator[tuple[str, Matrices]]:
         yield made(f"stack of {_SIZE} x {_SIZE} {dtype}", (trial.effort.matrices, _SIZE, _SIZE), dtype, batch_axes=0)
     each = [made(f"one by one {number}", (_SIZE, _SIZE), "float32")[1].q for number in range(trial.effort.single)]
     yield f"{_SIZE} x {_SIZE} float32, one by one", Matrices(np.concatenate(each), "float32")
-    for shape in ((300, 260), (40, 300)):
+    for shape in LARGE:
         for dtype in _TOLERANCE if trial.backend.device == "cpu" else ("float32", "float64"):
             yield made(f"{shape[0]} x {shape[1]} {dtype}", shape, dtype)
 

@@ -76,13 +76,13 @@ def _finite(number: float | None) -> float | None:
     return None if number is None or not math.isfinite(number) else float(number)
 
 
-def least(outcome: Outcome) -> float:
-    """By which outcomes are ordered, the worst first: -1 for what is certainly wrong, 2 for what is certainly right."""
+def least(outcome: Outcome) -> tuple[float, float]:
+    """By which outcomes are ordered, the worst first: their chance (-1: certainly wrong, 2: certainly right), then their size."""
     found = outcome.statistic
     if found.right is not None:
-        return 2.0 if found.right else -1.0
+        return (2.0 if found.right else -1.0), -found.value
     chances = [p if p == p else 0.0 for p in (found.p, found.regular) if p is not None]
-    return min(chances, default=2.0)
+    return min(chances, default=2.0), 0.0
 
 
 def lines_of(run: Run, each: bool) -> list[Line]:
@@ -120,10 +120,11 @@ def summary(run: Run) -> Iterator[str]:
         f"gpuinit {run.versions['gpuinit']}, stream contract {run.versions['stream']}; seed {run.seed}; {', '.join(run.ways)}; "
         f"{len(run.outcomes):,} results in {run.seconds:.0f} s"
     )
-    yield (
-        f"{verdict.hypotheses:,} p-values judged together (Holm): the least is rejected below {verdict.threshold:.1g}, so that a "
-        f"right engine is accused once in {1 / verdict.rate:,.0f} seeds"
-    )
+    if verdict.hypotheses:
+        yield (
+            f"{verdict.hypotheses:,} p-values judged together (Holm): the least is rejected below {verdict.threshold:.1g}, "
+            f"so that a right engine is accused once in {1 / verdict.rate:,.0f} seeds"
+        )
     if verdict.ok:
         yield "Nothing was found."
         return
