@@ -59,7 +59,7 @@ def broken(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_whole_run() -> None:
     """It passes, tests every way of the CPU, and judges as many p-values as the tests of planted defects assume."""
-    done = command("verify", "--json", GPUINIT_DEVICE="cpu")
+    done = command("verify", "--json", "--device", "cpu")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["ok"] and found["wrong"] == []
