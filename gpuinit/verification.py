@@ -11,13 +11,13 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 import gpuinit
 from gpuinit import dtypes
-from gpuinit.backends import Backend, compiled, specification
+from gpuinit.backends import Backend, compiled, specification, structures
 from gpuinit.backends.cpu import CPU
 from gpuinit.distributions import Distribution, Normal, TruncatedNormal, Uniform
 from gpuinit.hashing import element_hash
@@ -74,21 +74,44 @@ def total(vectors: dict[str, Any] | None = None) -> int:
 
 def cpu_ways() -> dict[str, Backend]:
     """The ways of the CPU, each as a backend: NumPy, and compiled code where that works."""
-    ways: dict[str, Backend] = {"cpu, NumPy": _Way(specification.fill)}
+    ways: dict[str, Backend] = {"cpu, NumPy": _Way(specification.fill, False)}
     if compiled.usable():
-        ways["cpu, compiled"] = _Way(compiled.fill)
+        ways["cpu, compiled"] = _Way(compiled.fill, True)
     return ways
 
 
 class _Way(CPU):
     """The CPU by one of its ways alone."""
 
-    def __init__(self, way: Callable[..., None]) -> None:
+    def __init__(self, way: Callable[..., None], is_compiled: bool) -> None:
         super().__init__()
-        self._way = way
+        self._way, self._is_compiled = way, is_compiled
 
     def fill(self, out: np.ndarray[Any, Any], law: Any, region: Region, key: Key | None) -> None:
-        self._way(out, law, region, key)
+        if isinstance(law, Sampler):
+            self._way(out, law, region, key)
+        else:
+            structures.write(out, law, region, key, self._normals_of, self.fill)
+
+    def _normals_of(self, dtype: np.dtype[Any], key: Key, work: int) -> _Normals:
+        return _Normals(self, Normal(0.0, 1.0).sampler(dtype), key, self._is_compiled)
+
+
+class _Normals(NamedTuple):
+    """Standard normal elements of a stream, by one of the two ways, as orthogonal matrices are made of them."""
+
+    backend: _Way
+    sampler: Sampler
+    key: Key
+    compiled: bool
+
+    def fill(self, out: np.ndarray[Any, Any], region: Region) -> None:
+        """Write the region of the stream's tensor into `out`."""
+        self.backend.fill(out, self.sampler, region, self.key)
+
+    def empty(self, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        """A new array of the dtype."""
+        return self.backend.empty(shape, self.sampler.dtype)
 
 
 def _cases(vectors: dict[str, Any]) -> list[_Case]:

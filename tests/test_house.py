@@ -48,6 +48,7 @@ LAYERS = {
     "package": "__init__",
     "frameworks": "interop.* interop torch.* torch jax.* jax keras.* keras",
     "files": "hashing verification tables.* tables",
+    "battery": "battery.anderson battery.statistic battery.* battery",
     "command line": "cli.* cli __main__",
 }
 """From the bottom up, each with its modules from the bottom up; a module stands where a pattern first fits it."""
@@ -58,7 +59,7 @@ ALLOWED = {
     "cupy": "kernels.* backends.*",
     "cuda": "kernels.*",
     "ml_dtypes": "dtypes",
-    "scipy": "backends.orthogonal initializers.stft",
+    "scipy": "backends.orthogonal initializers.stft battery.*",
     "rich": "cli.*",
     "zarr": "tables.zarr",
     "dask": "tables.dask",

@@ -10,11 +10,11 @@ from typing import Any, NoReturn
 
 import gpuinit
 from gpuinit.backends import DeviceError
-from gpuinit.cli import check, create, doctor
+from gpuinit.cli import check, create, doctor, verify, words
 
 __all__ = ["run"]
 
-COMMANDS = (create, check, doctor)
+COMMANDS = (create, check, doctor, verify, words)
 """Modules with `add(commands)`, which declares a command and sets its `run`; what that returns is the exit status, None 0."""
 
 _DESCRIPTION = "Initial weights whose values belong to their elements: the same bits on every machine."
@@ -24,7 +24,8 @@ examples:
   gpuinit create --shape 1000000,128 --init he_normal --out w.npy
   gpuinit check w.npy
   gpuinit create --help
-  gpuinit doctor"""
+  gpuinit doctor
+  gpuinit verify"""
 
 
 _LONG = re.compile(r"([^\s/]{60})[^\s/]{240,}")
