@@ -48,6 +48,8 @@ LAYERS = {
     "package": "__init__",
     "frameworks": "interop.* interop torch.* torch jax.* jax keras.* keras",
     "files": "hashing verification tables.* tables",
+    "pictures": "pictures.laws pictures.cells pictures.reading pictures.exhibit pictures.canvas pictures.propagation "
+    "pictures.densities pictures.* pictures.output pictures.panels pictures.figures pictures.standard pictures",
     "command line": "cli.* cli __main__",
 }
 """From the bottom up, each with its modules from the bottom up; a module stands where a pattern first fits it."""
@@ -58,7 +60,8 @@ ALLOWED = {
     "cupy": "kernels.* backends.*",
     "cuda": "kernels.*",
     "ml_dtypes": "dtypes",
-    "scipy": "backends.orthogonal initializers.stft",
+    "scipy": "backends.orthogonal initializers.stft pictures.*",
+    "matplotlib": "pictures.*",
     "rich": "cli.*",
     "zarr": "tables.zarr",
     "dask": "tables.dask",
@@ -70,7 +73,7 @@ ALLOWED = {
 }
 """Every package outside the standard library, and the modules that may import it."""
 
-LAZY = ("numba", "llvmlite", "cupy", "cuda", "scipy", "rich", "dask", "zarr")
+LAZY = ("numba", "llvmlite", "cupy", "cuda", "scipy", "rich", "dask", "zarr", "matplotlib")
 """What `import gpuinit` must not load; outside the compiled kernels, imported inside functions."""
 
 FRAMEWORKS = ("torch", "jax", "keras", "tensorflow")

@@ -9,7 +9,7 @@ A function returns a Figure that belongs to no window and changes no setting of 
 
 from gpuinit.pictures.figures import heat_map, histogram, page, png, qq, singular_values, variance
 from gpuinit.pictures.output import save
-from gpuinit.pictures.page import KINDS
+from gpuinit.pictures.panels import KINDS
 from gpuinit.pictures.standard import gallery, pictures
 
 __all__ = [

@@ -12,7 +12,23 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-__all__ = ["COLOURS", "COLUMNS", "DPI", "GREY", "MARK", "WIDTH", "blank", "ended", "formats", "headed", "noted", "plain", "rendered", "style"]
+__all__ = [
+    "COLOURS",
+    "COLUMNS",
+    "DPI",
+    "GREY",
+    "MARK",
+    "WIDTH",
+    "blank",
+    "counted",
+    "ended",
+    "formats",
+    "headed",
+    "noted",
+    "plain",
+    "rendered",
+    "style",
+]
 
 WIDTH, DPI = 8.0, 100
 """Of every picture: inches and dots an inch, 800 pixels."""
@@ -75,6 +91,11 @@ def headed(figure: Any, subject: str, message: str, note: str = "", columns: int
     figure.suptitle(textwrap.fill(title, int(0.66 * columns)), x=0.01, ha="left", weight="bold", fontsize=10.5)
     if note:
         figure.supxlabel(textwrap.fill(note, columns), x=0.01, ha="left", fontsize=8.5, color=GREY)
+
+
+def counted(count: int, noun: str) -> str:
+    """A number of things."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def noted(axes: Any, text: str, place: tuple[float, float] = (0.98, 0.96), **settings: Any) -> None:

@@ -7,6 +7,7 @@ of a bin is that of the law between its edges, exactly, however few values the d
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,10 @@ __all__ = ["Histogram", "histogram_of"]
 
 Array = np.ndarray[Any, Any]
 
-_BINS = 100
+_FEWEST, _MOST = 10, 100
+"""Bins; between those as many as the square root of the number of elements."""
+_FEW = 256
+"""Values of a narrow dtype up to which each has a bin of its own."""
 _WIDEST = 12.0
 """Interquartile ranges on either side of the median beyond which a histogram does not go."""
 _EXPECTED = 5.0
@@ -54,7 +58,7 @@ class Histogram:
     @property
     def heights(self) -> Array:
         """The density of each bin: its share of the elements, divided by its width."""
-        return self.counts / (max(1, self.total) * self.widths)
+        return np.asarray(self.counts / (max(1, self.total) * self.widths))
 
     @property
     def expected(self) -> Array | None:
@@ -100,8 +104,8 @@ class Histogram:
         return statistic, len(wanted) - 1, float(special.chdtrc(len(wanted) - 1, statistic))
 
 
-def histogram_of(sample: Array, dtype: np.dtype[Any], law: Law | None, bins: int = _BINS) -> Histogram:
-    """Count a sample, in double precision, in about `bins` bins; what is not finite is left out.
+def histogram_of(sample: Array, dtype: np.dtype[Any], law: Law | None) -> Histogram:
+    """Count a sample, in double precision, in about 100 bins, fewer of a small one; what is not finite is left out.
 
     Between the ends of the law; of one that reaches far, to where a sample of this size has hardly an element, and 12
     interquartile ranges from its median at most.
@@ -109,6 +113,7 @@ def histogram_of(sample: Array, dtype: np.dtype[Any], law: Law | None, bins: int
     finite = sample[np.isfinite(sample)]
     part = dtypes.component(dtype)
     low, high = _range(finite, law)
+    bins = min(_MOST, max(_FEWEST, math.isqrt(finite.size)))
     edges, values = _edges(low, high, law, bins, part)
     below, above = int((finite < edges[0]).sum()), int((finite > edges[-1]).sum())
     counts = np.histogram(finite, edges)[0]
@@ -131,9 +136,7 @@ def _range(finite: Array, law: Law | None) -> tuple[float, float]:
         quarters = np.quantile(finite, [0.25, 0.5, 0.75])
     else:
         rare = 0.2 / max(finite.size, 10)
-        low, high = (
-            end if math.isfinite(end) else float(law.quantile(p)) for end, p in ((law.low, rare), (law.high, 1 - rare))
-        )
+        low, high = (end if math.isfinite(end) else float(law.quantile(p)) for end, p in ((law.low, rare), (law.high, 1 - rare)))
         quarters = law.quantile(np.array([0.25, 0.5, 0.75]))
     reach = _WIDEST * float(quarters[2] - quarters[0])
     if reach > 0:
@@ -155,9 +158,12 @@ def _edges(low: float, high: float, law: Law | None, bins: int, dtype: np.dtype[
     if not ends[0] < ends[1]:  # one value of a type whose neighbours are too near for double precision
         margin = max(abs(low), 1.0) * 2.0**-40
         return np.array([low - margin, low + margin]), 1
-    middles = {-cells.under(-cells.at_most(low + (high - low) * place / bins)) for place in range(1, bins)}
-    edges = [ends[0], *sorted(edge for edge in middles if first < edge < last), ends[1]]
     values = cells.between(first, last)
+    if values <= _FEW:
+        middles = {-cells.under(-value) for value in cells.values(first, last)}
+    else:
+        middles = {-cells.under(-cells.at_most(low + (high - low) * place / bins)) for place in range(1, bins)}
+    edges = [ends[0], *sorted(edge for edge in middles if first < edge < last), ends[1]]
     return np.array(edges), values if values == len(edges) - 1 else None
 
 
@@ -178,6 +184,10 @@ class _Integers:
         """How many values there are from the first to the last."""
         return int(last - first) + 1
 
+    def values(self, first: float, last: float) -> Iterator[float]:
+        """Those values, ascending."""
+        return map(float, range(int(first), int(last) + 1))
+
 
 class _Floats:
     """Neighbours among the values of a floating dtype."""
@@ -197,6 +207,12 @@ class _Floats:
 
     def between(self, first: float, last: float) -> int:
         return self._ordinal(last) - self._ordinal(first) + 1
+
+    def values(self, first: float, last: float) -> Iterator[float]:
+        while first < last:
+            yield first
+            first = -dtypes.below(-first, self._dtype)
+        yield last
 
     def _ordinal(self, value: float) -> int:
         """The value's number among all, counted from zero."""

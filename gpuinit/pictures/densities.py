@@ -35,7 +35,7 @@ def draw(figure: Any, shown: Exhibit, columns: int = canvas.COLUMNS) -> str:
     _tails(logarithmic, found)
     fit = found.chi_square()
     canvas.headed(figure, shown.title, _heading(fit), _note(shown, found), columns)
-    seen = f"{found.total:,} elements in {len(found.counts)} bins"
+    seen = f"{canvas.counted(found.total, 'element')} in {canvas.counted(len(found.counts), 'bin')}"
     if fit is None:
         return seen
     verdict = f"chi-square {fit[0]:.1f}, {fit[1]} degrees of freedom, p = {fit[2]:.2g}"
@@ -45,6 +45,8 @@ def draw(figure: Any, shown: Exhibit, columns: int = canvas.COLUMNS) -> str:
 
 def _data(axes: Any, found: Histogram) -> None:
     axes.stairs(found.heights, found.edges, fill=True, color=canvas.COLOURS["data"], label="drawn")
+    if found.values is not None:  # each bin is one value
+        axes.vlines(found.edges[1:-1], 0, np.minimum(found.heights[1:], found.heights[:-1]), color="white", linewidth=0.5)
     canvas.plain(axes)
 
 
@@ -94,8 +96,8 @@ def _note(shown: Exhibit, found: Histogram) -> str:
     elif shown.dtype.itemsize < 4:
         parts.append(f"edges lie where rounding to {shown.dtype.name} changes")
     if found.below or found.above:
-        parts.append(f"{found.below + found.above:,} elements lie outside")
+        parts.append(f"{found.below + found.above:,} outside of what is shown")
     missing = shown.sample.size - found.total
     if missing:
-        parts.append(f"{missing:,} are not finite")
+        parts.append(f"{missing:,} not finite")
     return "; ".join(parts) + "."

@@ -27,7 +27,8 @@ _KEPT = 1000.0
 def draw(figure: Any, signals: Mapping[str, Signal], subject: str, columns: int = canvas.COLUMNS) -> str:
     """Draw signals, by their names, into a figure or a part of one so many characters wide; what was found, in words."""
     forward, backward = figure.subplots(1, 2, sharey=True)
-    depth = len(next(iter(signals.values())).forward)
+    first = next(iter(signals.values()))
+    depth = len(first.forward)
     layers = np.arange(1, depth + 1)
     _lines(forward, layers, {name: signal.forward for name, signal in signals.items()})
     _lines(backward, layers, {name: signal.backward for name, signal in signals.items()})
@@ -45,8 +46,8 @@ def draw(figure: Any, signals: Mapping[str, Signal], subject: str, columns: int 
         figure,
         subject,
         _heading(signals),
-        f"{depth} square dense layers, standard normal inputs, before any training. Kept: changed less than {_KEPT:g}-fold, forward "
-        f"and backward.{_legend(signals)}",
+        f"{depth} dense layers of width {first.width}, standard normal inputs, before any training. "
+        f"Kept: changed less than {_KEPT:g}-fold, forward and backward.{_legend(signals)}",
         columns,
     )
     return f"mean square at layer {depth} over that at layer 1: {found}"

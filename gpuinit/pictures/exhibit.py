@@ -20,7 +20,7 @@ from gpuinit.region import checked_shape
 from gpuinit.structures import Haar, Structure, Tap
 from gpuinit.table import Shard, Table
 
-__all__ = ["SAMPLE", "Exhibit", "exhibit"]
+__all__ = ["SAMPLE", "Exhibit", "called", "exhibit", "real"]
 
 Array = np.ndarray[Any, Any]
 
@@ -83,7 +83,7 @@ class Exhibit:
 
     @functools.cached_property
     def sample(self) -> Array:
-        """At most SAMPLE elements in double precision, of complex ones the real parts, finite or not: all, or evenly spread runs."""
+        """At most SAMPLE elements in double precision, of complex ones the real parts: all, or evenly spread runs."""
         count = min(self.size, SAMPLE)
         runs = 1 if count == self.size else _RUNS
         length = count // runs
@@ -136,12 +136,12 @@ def exhibit(what: Any, shape: Any = None, dtype: Any = None, *, seed: Any = 0, d
         array = arrays.to_numpy(what, "what", copy=False)
         return Exhibit(_title("array", array.shape, array.dtype), Memory(array))
     if shape is None:
-        raise ValueError(f"shape=None: {_called(initializer)} needs the dimensions of the tensor that is to be shown")
+        raise ValueError(f"shape=None: {called(initializer)} needs the dimensions of the tensor that is to be shown")
     try:
         check_parts(initializer)
     except TypeError:  # it overrides __call__ alone: the whole tensor is made, and nobody knows its law
         made = arrays.to_numpy(initializer(checked_shape(shape), dtypes.canonical(dtype)), "what", copy=False)
-        return Exhibit(_title(_called(initializer), made.shape, made.dtype), Memory(made))
+        return Exhibit(_title(called(initializer), made.shape, made.dtype), Memory(made))
     named = isinstance(what, (str, type))
     return _of_table(Table(shape, initializer, dtype, seed=seed if named else None, device=device))
 
@@ -153,7 +153,7 @@ def _is_name(what: Any) -> bool:
 
 def _initializer(what: Any) -> Initializer | None:
     """What `registry.get` makes of a name, a class or a config; None of an array."""
-    if isinstance(what, (str, dict)) or isinstance(what, type):
+    if isinstance(what, (str, dict, type)):
         made = registry.get(what)
         if isinstance(made, Initializer):
             return made
@@ -169,7 +169,7 @@ def _without_shape(what: Any, shape: Any, dtype: Any) -> None:
 
 def _of_table(table: Table | Shard, title: str | None = None, reader: Reader | None = None) -> Exhibit:
     whole = table.table if isinstance(table, Shard) else table
-    name = _called(whole.initializer)
+    name = called(whole.initializer)
     part = ", a shard" if isinstance(table, Shard) else ""
     made = _title(name if title is None else f"{title}: {name}", table.shape, table.dtype) + part
     return Exhibit(made, reader or Unmade(table), whole.initializer.distribution(whole.shape), whole.initializer)
@@ -182,11 +182,14 @@ def _of_file(path: Path) -> Exhibit:
     return _of_table(stored.table, path.name, stored)
 
 
-def _called(initializer: Initializer) -> str:
-    """Its class and the arguments that are set, but for the seed."""
+def called(initializer: Initializer) -> str:
+    """An initializer's class and its arguments that are set, but for the seed."""
     config = initializer.get_config()
-    shown = [f"{name}={value:g}" if type(value) is float else f"{name}={value!r}" for name, value in config.items()
-             if name != "seed" and value is not None and not isinstance(value, dict)]
+    shown = [
+        f"{name}={value:g}" if type(value) is float else f"{name}={value!r}"
+        for name, value in config.items()
+        if name != "seed" and value is not None and not isinstance(value, dict)
+    ]
     return type(initializer).__name__ + (f"({', '.join(shown)})" if shown else "")
 
 

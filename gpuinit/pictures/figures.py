@@ -8,7 +8,7 @@ from typing import Any
 
 from gpuinit.pictures import canvas, depths
 from gpuinit.pictures.exhibit import exhibit
-from gpuinit.pictures.page import compose, laid_out, usual
+from gpuinit.pictures.panels import compose, laid_out, usual
 from gpuinit.pictures.propagation import NAMES, propagate
 
 __all__ = ["heat_map", "histogram", "page", "png", "qq", "singular_values", "variance"]
@@ -85,7 +85,7 @@ def variance(
     if isinstance(initializers, str) or not initializers:
         raise ValueError(f"initializers={initializers!r}: it must be a sequence of one or more names")
     signals = {name: propagate(name, activation, depth=depth, width=width, seed=seed) for name in initializers}
-    subject = f"{NAMES[activation]}, {depth} layers of width {width}"
+    subject = f"{NAMES[activation]}, {depth} layers"
     return laid_out([[partial(_depths, signals, subject)]], [3.8])[0]
 
 

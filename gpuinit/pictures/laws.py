@@ -21,8 +21,10 @@ __all__ = ["Law", "NormalLaw", "QuantileLaw", "TruncatedNormalLaw", "UniformLaw"
 
 Array = np.ndarray[Any, Any]
 
-_GRID, _TAIL = 2**18, 2**13
-"""Places at which a user's quantile function is looked at, and those in either tail, in equal ratios."""
+_GRID = 2**18
+"""Places at which a user's quantile function is looked at."""
+_TAIL, _NEAR = 2**13, 2.0**-8
+"""Further ones in either tail, in equal ratios, and the probability up to which they lie there."""
 _ROOT = math.sqrt(2.0)
 _NODES = 200
 """Nodes of the quadrature for the moments of a truncated normal."""
@@ -77,7 +79,7 @@ def held(law: Law, values: Any, dtype: np.dtype[Any]) -> Array:
     high = dtypes.largest(dtype)
     if math.isfinite(law.high):
         high = (dtypes.below if isinstance(law, UniformLaw) else dtypes.at_most)(law.high, dtype)
-    return np.clip(arrays.rounded(np.asarray(values, np.float64), dtype).astype(np.float64), low, high)
+    return np.asarray(np.clip(arrays.rounded(np.asarray(values, np.float64), dtype).astype(np.float64), low, high))
 
 
 class UniformLaw:
@@ -186,8 +188,8 @@ class TruncatedNormalLaw:
 class QuantileLaw:
     """The law of a user's quantile function f: P(X <= x) is the share of u in (0, 1) with f(u) <= x.
 
-    f is looked at in the arithmetic of float64 on a grid of u that is dense in both tails, so a probability is within 4e-6, and in
-    the tails within 1 %. It need not be monotone.
+    f is looked at in the arithmetic of float64 on a grid of u that is dense in both tails: a probability is within 4e-6, and in
+    the tails within 1 %. f need not be monotone.
     """
 
     mean, std = None, None
@@ -195,7 +197,7 @@ class QuantileLaw:
     def __init__(self, quantile: UserQuantile) -> None:
         self._quantile = quantile
         self._constants = quantile.sampler(np.dtype(np.float64))
-        tail = np.geomspace(2.0**-52, 1 / _GRID, _TAIL)
+        tail = np.geomspace(2.0**-52, _NEAR, _TAIL)
         edges = np.unique(np.concatenate([[0.0], tail, np.arange(1, _GRID) / _GRID, 1 - tail, [1.0]]))
         values = self._function((edges[1:] + edges[:-1]) / 2)
         order = np.argsort(values, kind="stable")

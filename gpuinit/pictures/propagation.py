@@ -41,13 +41,14 @@ NAMES = {"relu": "ReLU", "tanh": "tanh", "selu": "SELU"}
 
 @dataclass(frozen=True)
 class Signal:
-    """Mean squares at layers 1 .. depth over units and inputs: of y, and of the gradient with respect to y.
+    """Mean squares at layers 1 .. depth over inputs and the `width` units: of y, and of the gradient with respect to y.
 
     The inputs are standard normal, and so is the gradient at the last layer.
     """
 
     forward: Array
     backward: Array
+    width: int
 
 
 def propagate(
@@ -89,7 +90,7 @@ def propagate(
         for matrix, y in zip(reversed(weights[1:]), reversed(layers[:-1]), strict=True):
             gradient = (gradient @ matrix.T) * derivative(y)
             gradients.append(gradient)
-        return Signal(_mean_squares(layers), _mean_squares(reversed(gradients)))
+        return Signal(_mean_squares(layers), _mean_squares(reversed(gradients)), width)
 
 
 def _weights(initializer: Initializer, width: int, key: Key) -> Array:

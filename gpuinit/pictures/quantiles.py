@@ -27,12 +27,12 @@ _FURTHEST = 3.0
 """Deviations beyond so many half-widths of the band are drawn there."""
 _WIDE = 60.0
 """Interquartile ranges from which on an axis is logarithmic on either side of the middle."""
-_TICKS = (1e-6, 1e-3, 0.05, 0.5, 0.95, 0.999, 1 - 1e-6)
+_TICKS = {1e-6: "1e-6", 1e-3: "0.001", 0.05: "0.05", 0.5: "0.5", 0.95: "0.95", 0.999: "0.999", 1 - 1e-6: "1 - 1e-6"}
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """Some order statistics of a sample: their probabilities (k - 1/2) / n, their values, what the law has there, and the band."""
+    """Some order statistics: their probabilities (k - 1/2) / n, their values, what the law has there, and the band."""
 
     probabilities: Array
     values: Array
@@ -55,7 +55,7 @@ class Ranks:
 
 
 def ranks_of(sample: Array, dtype: np.dtype[Any], law: Law, confidence: float = CONFIDENCE) -> Ranks:
-    """Order statistics of the finite values of a sample of at least one: all in a small one, dense in both tails in a large one."""
+    """Order statistics of the finite values of a sample, of which there is one at least: of many some, dense in the tails."""
     from scipy import special
 
     ordered = np.sort(sample[np.isfinite(sample)])
@@ -92,13 +92,10 @@ def draw(figure: Any, shown: Exhibit, columns: int = canvas.COLUMNS) -> str:
     _deviations(right, found)
     count = int(np.isfinite(shown.sample).sum())
     verdict = f"{found.inside:.1%} of {len(found.values)} order statistics lie in their {CONFIDENCE:.0%} bands"
+    seen = f"{canvas.counted(len(found.values), 'order statistic')} of {canvas.counted(count, 'element')}"
+    note = f"{seen}. Orange: the exact law, and the band that each lies in {CONFIDENCE:.0%} of the time, by itself. "
     canvas.headed(
-        figure,
-        shown.title,
-        "order statistics on exact quantiles",
-        f"{len(found.values)} order statistics of {count:,} elements. Orange: the exact law, and the band that each lies in "
-        f"{CONFIDENCE:.0%} of the time, by itself. Right: the same, in units of the band.",
-        columns,
+        figure, shown.title, "order statistics on exact quantiles", note + "Right: the same, in units of the band.", columns
     )
     canvas.noted(right, verdict)
     return verdict
@@ -133,7 +130,7 @@ def _deviations(axes: Any, found: Ranks) -> None:
     axes.plot(score, shown, "o", color=canvas.COLOURS["line"], markersize=2.5, label="drawn")
     canvas.plain(axes)
     ticks = [p for p in _TICKS if found.probabilities[0] / 2 <= p <= (1 + found.probabilities[-1]) / 2]
-    axes.set_xticks(special.ndtri(ticks), [f"{p:g}" if p < 0.9999 else "1 - 1e-6" for p in ticks])
+    axes.set_xticks(special.ndtri(ticks), [_TICKS[p] for p in ticks])
     axes.set_ylim(-_FURTHEST - 0.2, _FURTHEST + 0.2)
     axes.set_xlabel("probability of a lesser value")
     axes.set_ylabel("deviation / half of the band")

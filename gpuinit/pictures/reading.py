@@ -10,11 +10,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from gpuinit.recipe import Recipe
 from gpuinit.table import Shard, Table, described
 from gpuinit.tables.contents import Block, Contents
 from gpuinit.tables.formats import by_suffix
 from gpuinit.tables.headers import DamagedError
-from gpuinit.recipe import Recipe
 
 __all__ = ["Memory", "Reader", "Stored", "Unmade", "boxes"]
 
@@ -50,7 +50,8 @@ class Unmade:
     """A table that is not there: the box alone is made, of an orthogonal or sparse matrix once the whole."""
 
     def __init__(self, table: Table | Shard) -> None:
-        self._table, self._whole = table, None
+        self._table = table
+        self._whole: Array | None = None
         self.shape, self.dtype = table.shape, table.dtype
 
     def read(self, box: Box) -> Array:
@@ -58,7 +59,7 @@ class Unmade:
             [made] = self._table.chunks([box], math.prod(part.stop - part.start for part in box) * self.dtype.itemsize)
             return made
         if self._whole is None:
-            self._whole = self._table.make("cpu")
+            self._whole = np.asarray(self._table.make("cpu"))
         return np.asarray(self._whole[box])
 
 

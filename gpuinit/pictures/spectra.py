@@ -27,7 +27,8 @@ Array = np.ndarray[Any, Any]
 
 _SIDE, _ELEMENTS = 1024, 2**22
 """Of a matrix with a longer short side, or more elements, a corner is taken."""
-_BINS = 32
+_FEWEST, _MOST = 8, 32
+"""Bins; between those twice the square root of the number of singular values."""
 _SPREAD, _COMPUTED = 4.0, 1e-5
 """What rounding may spread the singular values of an orthogonal matrix by, relative to the gain: units of the dtype's last place,
 or what making it in float32 leaves."""
@@ -87,8 +88,8 @@ def spectrum_of(shown: Exhibit) -> Spectrum:
     if isinstance(shown.statement, Haar) and shown.statement.batch:
         stack = Stack(shown.shape, shown.statement.batch)
         tensor = shown.block((0, shown.rows), (0, shown.columns)).reshape(shown.shape)
-        matrices, rows, columns = tensor.transpose(stack.order).reshape(stack.count, stack.rows, stack.columns), stack.rows, stack.columns
-        whole = True
+        rows, columns, whole = stack.rows, stack.columns, True
+        matrices = tensor.transpose(stack.order).reshape(stack.count, rows, columns)
     else:
         rows, columns = _corner(shown.rows, shown.columns)
         whole = (rows, columns) == (shown.rows, shown.columns)
@@ -129,7 +130,7 @@ def draw(figure: Any, shown: Exhibit, columns: int = canvas.COLUMNS) -> str:
     else:
         _spread(axes, found)
         heading = f"singular values spread from {least:.3g} to {most:.3g}"
-    what = f"{len(found.values):,} singular values from {least:.8g} to {most:.8g}"
+    what = f"{canvas.counted(len(found.values), 'singular value')} from {least:.8g} to {most:.8g}"
     corner = "" if found.whole else f" Of the first {found.rows:,} rows and {found.columns:,} columns."
     law = " Orange: the law of Marchenko and Pastur, and its ends." if found.edges is not None else ""
     canvas.headed(figure, shown.title, heading, f"{what}.{corner}{law}", columns)
@@ -152,7 +153,8 @@ def _one_value(axes: Any, found: Spectrum) -> None:
     """How many singular values there are up to each place: all at one."""
     count, most = len(found.values), float(found.values[-1])
     end = 2 * most or 1.0
-    axes.plot([0.0, *found.values, end], [0, *range(1, count + 1), count], color=canvas.COLOURS["line"], linewidth=2, drawstyle="steps-post")
+    places, counts = [0.0, *found.values, end], [0, *range(1, count + 1), count]
+    axes.plot(places, counts, color=canvas.COLOURS["line"], linewidth=2, drawstyle="steps-post", label="singular values")
     axes.set_xlim(0, end)
     axes.set_ylabel("how many are not greater")
 
@@ -162,7 +164,8 @@ def _spread(axes: Any, found: Spectrum) -> None:
     least, most = float(found.values[0]), float(found.values[-1])
     low, high = found.edges or (least, most)
     low, high = min(low, least), max(high, most)
-    axes.hist(found.values, np.linspace(low, high, _BINS + 1), density=True, color=canvas.COLOURS["data"], label="singular values")
+    bins = np.linspace(low, high, min(_MOST, max(_FEWEST, 2 * math.isqrt(len(found.values)))) + 1)
+    axes.hist(found.values, bins, density=True, color=canvas.COLOURS["data"], label="singular values")
     axes.set_ylabel("density (1 / singular value)")
     if found.edges is not None:
         s = np.linspace(low, high, 801)

@@ -11,7 +11,7 @@ from gpuinit.initializers import Orthogonal, RandomNormal
 from gpuinit.pictures import canvas, figures, spectra
 from gpuinit.pictures.exhibit import exhibit
 from gpuinit.pictures.output import write
-from gpuinit.pictures.page import laid_out
+from gpuinit.pictures.panels import laid_out
 from gpuinit.tables.files import folders
 
 __all__ = ["gallery", "pictures"]
@@ -50,8 +50,8 @@ def _standard() -> list[tuple[str, str, Callable[[], Any]]]:
     return [
         (
             "variance-relu",
-            "With ReLU, he_normal and he_uniform keep the signal and its gradient through 50 layers; glorot_* and lecun_* halve it at "
-            "every layer.",
+            "With ReLU, he_normal and he_uniform keep the signal and its gradient through 50 layers; glorot_* and lecun_* halve "
+            "it at every layer.",
             partial(figures.variance, activation="relu"),
         ),
         (
@@ -82,8 +82,8 @@ def _standard() -> list[tuple[str, str, Callable[[], Any]]]:
         ),
         (
             "float8",
-            "In float8_e4m3fn glorot_uniform has 43 values; each is drawn as often as all numbers that round to it.",
-            partial(figures.histogram, "glorot_uniform", (1024, 1024), "float8_e4m3fn"),
+            "he_normal in float8_e4m3fn: each bar is one value of the dtype, drawn as often as all numbers that round to it.",
+            partial(figures.histogram, "he_normal", (1024, 1024), "float8_e4m3fn"),
         ),
         (
             "qq",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from gpuinit.pictures import canvas, densities, depths, matrices, quantiles, spectra
-from gpuinit.pictures.exhibit import Exhibit
+from gpuinit.pictures.exhibit import Exhibit, called
 from gpuinit.pictures.propagation import ACTIVATIONS, NAMES, propagate
 
 __all__ = ["KINDS", "Panel", "compose", "laid_out", "usual"]
@@ -19,12 +20,15 @@ _HEIGHTS = {"histogram": 3.4, "qq": 3.4, "heat_map": 4.0, "singular_values": 3.4
 _NARROW = ("heat_map", "singular_values")
 """Where both are wanted on a page they stand side by side."""
 
+_TITLE = 66
+"""Characters of a page's title that fit the width."""
+
 KINDS = tuple(_HEIGHTS)
 """The pictures of a tensor, in the order in which they stand on a page."""
 
 
 def usual(shown: Exhibit) -> list[str]:
-    """The pictures that make sense: of a distribution all but the variance, of a structure its matrix, of other data its values."""
+    """The pictures that make sense: of a distribution all but the variance, of a structure its matrix, of others their values."""
     matrix = len(shown.shape) >= 2
     if shown.law is not None:
         kinds = ["histogram", "qq", "heat_map", "singular_values"]
@@ -59,9 +63,9 @@ def compose(shown: Exhibit, kinds: Sequence[str]) -> tuple[Any, list[str]]:
 def laid_out(rows: Sequence[Sequence[Panel]], heights: Sequence[float], title: str = "") -> tuple[Any, list[str]]:
     """A figure of rows of panels, each so many inches high and of panels of equal width; what they found."""
     with canvas.style():
-        figure = canvas.blank(sum(heights) + (0.3 if title else 0.0))
+        figure = canvas.blank(sum(heights) + 0.3 * len(textwrap.wrap(title, _TITLE)))
         if title:
-            figure.suptitle(title, x=0.01, ha="left", fontsize=13, weight="bold")
+            figure.suptitle(textwrap.fill(title, _TITLE), x=0.01, ha="left", fontsize=13, weight="bold")
         lines = figure.subfigures(len(rows), 1, height_ratios=heights, squeeze=False)[:, 0]
         found = []
         for line, row in zip(lines, rows, strict=True):
@@ -80,7 +84,7 @@ def _check(kind: str, shown: Exhibit) -> None:
     elif kind == "singular_values":
         spectra.check(shown)
     elif kind == "variance" and shown.initializer is None:
-        raise ValueError(f"variance: nobody knows what {shown.title} was made by; it must be an initializer, or a file with a recipe")
+        raise ValueError(f"variance: nobody knows what made {shown.title}; it must be an initializer, or a file with a recipe")
 
 
 def _panel(kind: str, shown: Exhibit, alone: bool = True) -> Panel:
@@ -92,5 +96,6 @@ def _panel(kind: str, shown: Exhibit, alone: bool = True) -> Panel:
         return lambda figure, columns: matrices.draw(figure, shown, columns, corner=alone)
     if kind == "singular_values":
         return lambda figure, columns: spectra.draw(figure, shown, columns)
-    signals = {NAMES[activation]: propagate(shown.initializer, activation) for activation in ACTIVATIONS}
-    return lambda figure, columns: depths.draw(figure, signals, shown.title, columns)
+    made = shown.initializer
+    signals = {NAMES[activation]: propagate(made, activation) for activation in ACTIVATIONS}
+    return lambda figure, columns: depths.draw(figure, signals, called(made) if made and shown.title else "", columns)
