@@ -125,10 +125,10 @@ def exhibit(what: Any, shape: Any = None, dtype: Any = None, *, seed: Any = 0, d
         TypeError, ValueError: an argument is wrong, or does not go with `what`. OSError: the file cannot be read.
     """
     if isinstance(what, (str, os.PathLike)) and not _is_name(what):
-        _without_shape(what, shape, dtype)
+        _without_shape(f"the file {str(what)!r}", shape, dtype)
         return _of_file(Path(what))
     if isinstance(what, (Table, Shard)):
-        _without_shape(what, shape, dtype)
+        _without_shape(f"a {type(what).__name__}", shape, dtype)
         return _of_table(what)
     initializer = what if isinstance(what, Initializer) else _initializer(what)
     if initializer is None:
@@ -161,10 +161,10 @@ def _initializer(what: Any) -> Initializer | None:
     return None
 
 
-def _without_shape(what: Any, shape: Any, dtype: Any) -> None:
+def _without_shape(what: str, shape: Any, dtype: Any) -> None:
     for name, value in (("shape", shape), ("dtype", dtype)):
         if value is not None:
-            raise ValueError(f"{name}={value!r} does not go with {what!r}, which has its own; leave it out")
+            raise ValueError(f"{name}={value!r} does not go with {what}, which has its own; leave it out")
 
 
 def _of_table(table: Table | Shard, title: str | None = None, reader: Reader | None = None) -> Exhibit:

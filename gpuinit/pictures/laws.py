@@ -70,7 +70,12 @@ def law_of(distribution: Any, dtype: Any) -> Law | None:
     if isinstance(distribution, TruncatedNormal) and distribution.std > 0 and distribution.lower < distribution.upper:
         mean, std, lower, upper = distribution.mean.real, distribution.std / halved, distribution.lower, distribution.upper
         return NormalLaw(mean, std) if -lower == upper == math.inf else TruncatedNormalLaw(mean, std, lower, upper)
-    return QuantileLaw(distribution) if isinstance(distribution, UserQuantile) else None
+    return _quantile_law(distribution) if isinstance(distribution, UserQuantile) else None
+
+
+@functools.lru_cache(maxsize=16)
+def _quantile_law(distribution: UserQuantile) -> QuantileLaw:
+    return QuantileLaw(distribution)
 
 
 def held(law: Law, values: Any, dtype: np.dtype[Any]) -> Array:

@@ -111,8 +111,7 @@ def _seen(shown: Exhibit, values: Array) -> str:
 def _image(axes: Any, values: Array, end: float, square: bool) -> Any:
     import matplotlib
 
-    colours = matplotlib.colormaps["RdBu_r"].resampled(_COLOURS)
-    colours.set_bad(canvas.GREY)
+    colours = matplotlib.colormaps["RdBu_r"].resampled(_COLOURS).with_extremes(bad=canvas.GREY)
     square = square and 1 / 3 <= values.shape[0] / values.shape[1] <= 3  # else squares would make a strip
     settings = {"cmap": colours, "vmin": -end, "vmax": end, "interpolation": "nearest", "aspect": "equal" if square else "auto"}
     return axes.imshow(np.ma.masked_invalid(values), **settings)

@@ -71,6 +71,8 @@ def laid_out(rows: Sequence[Sequence[Panel]], heights: Sequence[float], title: s
         for line, row in zip(lines, rows, strict=True):
             parts = line.subfigures(1, len(row), squeeze=False)[0]
             found += [panel(part, canvas.COLUMNS // len(row)) for part, panel in zip(parts, row, strict=True)]
+        figure.draw_without_rendering()  # finds where everything stands
+        figure.set_layout_engine("none")  # and keeps that: found again from there it would be a little elsewhere
         return figure, found
 
 

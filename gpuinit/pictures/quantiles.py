@@ -76,27 +76,27 @@ def ranks_of(sample: Array, dtype: np.dtype[Any], law: Law, confidence: float = 
 
 
 def check(shown: Exhibit) -> None:
-    """Refuse (ValueError) a tensor without a law, or without a finite element."""
+    """Refuse (ValueError) a tensor without a law, or without an element."""
     if shown.law is None:
         raise ValueError(f"qq: {shown.title} has no law of its elements to compare with; take histogram or heat_map")
-    if not np.isfinite(shown.sample).any():
-        raise ValueError(f"qq: {shown.title} has no finite element")
+    if not shown.size:
+        raise ValueError(f"qq: {shown.title} has no elements")
 
 
 def draw(figure: Any, shown: Exhibit, columns: int = canvas.COLUMNS) -> str:
     """Draw what `check` has passed into a figure, or a part of one so many characters wide; what was found, in words."""
-    assert shown.law is not None
+    count = int(np.isfinite(shown.sample).sum())
+    if not count or shown.law is None:
+        raise ValueError(f"qq: none of {canvas.counted(shown.sample.size, 'element')} is finite")
     found = ranks_of(shown.sample, shown.dtype, shown.law)
     left, right = figure.subplots(1, 2)
     _values(left, found, shown)
     _deviations(right, found)
-    count = int(np.isfinite(shown.sample).sum())
     verdict = f"{found.inside:.1%} of {len(found.values)} order statistics lie in their {CONFIDENCE:.0%} bands"
     seen = f"{canvas.counted(len(found.values), 'order statistic')} of {canvas.counted(count, 'element')}"
-    note = f"{seen}. Orange: the exact law, and the band that each lies in {CONFIDENCE:.0%} of the time, by itself. "
-    canvas.headed(
-        figure, shown.title, "order statistics on exact quantiles", note + "Right: the same, in units of the band.", columns
-    )
+    note = f"{seen}. Orange: the exact law, and the band that each lies in {CONFIDENCE:.0%} of the time, by itself."
+    note += " Right: the same, in units of the band."
+    canvas.headed(figure, shown.title, "order statistics on exact quantiles", note, columns)
     canvas.noted(right, verdict)
     return verdict
 

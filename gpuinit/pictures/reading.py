@@ -57,7 +57,7 @@ class Unmade:
     def read(self, box: Box) -> Array:
         if self._table.divisible:
             [made] = self._table.chunks([box], math.prod(part.stop - part.start for part in box) * self.dtype.itemsize)
-            return made
+            return np.array(made)  # a buffer may serve another read
         if self._whole is None:
             self._whole = np.asarray(self._table.make("cpu"))
         return np.asarray(self._whole[box])
