@@ -117,6 +117,9 @@ def _exhibit(options: argparse.Namespace) -> Any:
                 raise ValueError(f"{_option(name)} is for initializers, and {target!r} is a file, whose recipe says all that")
         return exhibit(Path(target))
     args = dict(options.args or ())
+    if len(args) != len(options.args or ()):
+        names = [name for name, _ in options.args]
+        raise ValueError(f"--arg {next(name for name in names if names.count(name) > 1)} is given twice")
     made = initializer(Choice(target, args, options.dtype), Key(0 if options.seed is None else options.seed))
     shape = (_SIDE, _SIDE) if options.shape is None else options.shape
     return exhibit(made, shape, options.dtype, device=options.device)

@@ -12,7 +12,7 @@ from gpuinit.pictures import canvas, figures, spectra
 from gpuinit.pictures.exhibit import exhibit
 from gpuinit.pictures.output import write
 from gpuinit.pictures.panels import laid_out
-from gpuinit.tables.files import folders
+from gpuinit.tables.files import check_free, folders
 
 __all__ = ["gallery", "pictures"]
 
@@ -38,8 +38,9 @@ def gallery(folder: str | Path, *, force: bool = False) -> list[Path]:
         matplotlib is not installed.
     """
     every = _standard()
-    made = [canvas.rendered(make()) for _, _, make in every]
     paths = [Path(folder) / f"{name}.png" for name, _, _ in every]
+    check_free(paths, force)
+    made = [canvas.rendered(make()) for _, _, make in every]
     with folders(paths):
         write(dict(zip(paths, made, strict=True)), force=force)
     return paths
