@@ -128,6 +128,11 @@ def test_titles_follow_the_data() -> None:
             figure = canvas.blank(3)
             depths.draw(figure, {"a": Signal(forward, backward, 8)}, "x")
         assert figure.get_suptitle() == f"x: {message}"
+    kept, lost = Signal(level, level, 8), Signal(falling, level, 8)
+    with canvas.style():
+        figure = canvas.blank(3)
+        depths.draw(figure, {"he_normal": lost, "he_uniform": kept, "lecun_normal": kept, "lecun_uniform": kept}, "x")
+    assert figure.get_suptitle() == "x: he_uniform and lecun_* keep the signal"
 
 
 def test_labels_do_not_lie_on_each_other() -> None:

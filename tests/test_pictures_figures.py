@@ -196,6 +196,17 @@ def test_odd_shapes(shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize(
+    "values", [[], [np.nan, np.nan], [np.inf, 1.0], [5.0], [2, 2, 2], [True, False], [1e-300, 1e300], [1j, 2.0]]
+)
+def test_odd_data(values: list[Any]) -> None:
+    """What is not finite is counted in the note, and does not stand in the way of the rest."""
+    figure = pictures.histogram(np.array(values))
+    assert pictures.png(figure) and "No law is known to compare with" in text_of(figure)
+    missing = sum(not np.isfinite(value) for value in values)
+    assert (f"{missing} not finite" in text_of(figure)) == (missing > 0)
+
+
+@pytest.mark.parametrize(
     ("call", "error", "message"),
     [
         (lambda: pictures.histogram("he_normal"), ValueError, r"shape=None"),

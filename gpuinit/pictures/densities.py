@@ -31,7 +31,6 @@ def draw(figure: Any, shown: Exhibit, columns: int = canvas.COLUMNS) -> str:
         axes.set_xlabel(_label(shown))
     plainly.set_ylabel("density (1 / unit of the value)")
     plainly.set_ylim(0, 1.25 * float(found.heights.max()) or 1.0)
-    logarithmic.set_yscale("log")
     _tails(logarithmic, found)
     fit = found.chi_square()
     canvas.headed(figure, shown.title, _heading(fit), _note(shown, found), columns)
@@ -61,10 +60,13 @@ def _law(axes: Any, shown: Exhibit, found: Histogram) -> None:
 
 
 def _tails(axes: Any, found: Histogram) -> None:
-    """The band that a bin lies in with the confidence, and room for a bin with one element."""
+    """A logarithmic axis with room for a bin with one element, and the band that a bin lies in with the confidence."""
     band = found.band(CONFIDENCE)
-    seen = [each[each > 0].min(initial=np.inf) for each in (found.heights, found.expected) if each is not None]
-    least = max(min(seen), 0.5 / max(1, found.total) / float(found.widths.max()))
+    heights = np.concatenate([found.heights, found.heights if found.expected is None else found.expected])
+    if not heights.any():
+        return
+    axes.set_yscale("log")
+    least = max(float(heights[heights > 0].min()), 0.5 / max(1, found.total) / float(found.widths.max()))
     axes.set_ylim(bottom=10.0 ** math.floor(math.log10(least / 2)))
     axes.tick_params(which="minor", labelleft=False)
     axes.set_ylabel("the same, logarithmic")

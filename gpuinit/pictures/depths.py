@@ -64,8 +64,10 @@ def _heading(signals: Mapping[str, Signal]) -> str:
     kept = [name for name, s in signals.items() if all(1 / _KEPT < _ratio(x) < _KEPT for x in (s.forward, s.backward[::-1]))]
     if not kept:
         return "the signal is lost or explodes"
-    names = [shown for shown, members in _families(signals).items() if set(members) <= set(kept)]
-    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ", ".join(kept)
+    names: list[str] = []
+    for family, members in _families(signals).items():
+        names += [family] if set(members) <= set(kept) else [name for name in members if name in kept]
+    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
     return f"{listed} {'keeps' if len(kept) == 1 else 'keep'} the signal"
 
 
