@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 FRAMEWORKS := .venv-frameworks
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup setup-bench setup-frameworks demo test test-frameworks test-thorough test-cluster lint format bench bench-files scale accuracy sass clean
+.PHONY: help setup setup-bench setup-frameworks demo test test-frameworks test-thorough test-cluster lint format bench bench-files scale pictures accuracy sass clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -69,6 +69,9 @@ bench-files: setup              ## 12 GiB written in each format beside a plain 
 scale: setup     ## a model of large jobs beside the real writer on this machine; rewrites the tables of docs/scale.md
 	$(BIN)/python -m benchmarks.scale
 	$(BIN)/python -m benchmarks.scale_tables
+
+pictures: setup  ## the pictures of docs/choosing.md, anew
+	$(BIN)/gpuinit show --gallery docs/pictures --force
 
 accuracy: setup  ## the float32 quantile at all 2^32 words
 	$(BIN)/python benchmarks/accuracy.py

@@ -48,6 +48,8 @@ LAYERS = {
     "package": "__init__",
     "frameworks": "interop.* interop torch.* torch jax.* jax keras.* keras",
     "files": "hashing verification tables.* tables",
+    "pictures": "pictures.laws pictures.cells pictures.reading pictures.exhibit pictures.canvas pictures.propagation "
+    "pictures.densities pictures.* pictures.output pictures.panels pictures.figures pictures.standard pictures",
     "battery": "battery.anderson battery.statistic battery.* battery",
     "command line": "cli.* cli __main__",
 }
@@ -59,7 +61,8 @@ ALLOWED = {
     "cupy": "kernels.* backends.*",
     "cuda": "kernels.*",
     "ml_dtypes": "dtypes",
-    "scipy": "backends.orthogonal initializers.stft battery.*",
+    "scipy": "backends.orthogonal initializers.stft battery.* pictures.*",
+    "matplotlib": "pictures.*",
     "rich": "cli.*",
     "zarr": "tables.zarr",
     "dask": "tables.dask",
@@ -71,7 +74,7 @@ ALLOWED = {
 }
 """Every package outside the standard library, and the modules that may import it."""
 
-LAZY = ("numba", "llvmlite", "cupy", "cuda", "scipy", "rich", "dask", "zarr")
+LAZY = ("numba", "llvmlite", "cupy", "cuda", "scipy", "rich", "dask", "zarr", "matplotlib")
 """What `import gpuinit` must not load; outside the compiled kernels, imported inside functions."""
 
 FRAMEWORKS = ("torch", "jax", "keras", "tensorflow")

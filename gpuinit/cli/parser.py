@@ -10,11 +10,11 @@ from typing import Any, NoReturn
 
 import gpuinit
 from gpuinit.backends import DeviceError
-from gpuinit.cli import check, create, doctor, verify, words
+from gpuinit.cli import check, create, doctor, show, verify, words
 
 __all__ = ["run"]
 
-COMMANDS = (create, check, doctor, verify, words)
+COMMANDS = (create, check, show, verify, words, doctor)
 """Modules with `add(commands)`, which declares a command and sets its `run`; what that returns is the exit status, None 0."""
 
 _DESCRIPTION = "Initial weights whose values belong to their elements: the same bits on every machine."
@@ -23,6 +23,7 @@ examples:
   gpuinit create --tables tables.csv --out tables/
   gpuinit create --shape 1000000,128 --init he_normal --out w.npy
   gpuinit check w.npy
+  gpuinit show he_normal --out he_normal.png
   gpuinit create --help
   gpuinit doctor
   gpuinit verify"""
