@@ -100,7 +100,7 @@ def test_the_readme_has_what_is_tested_here() -> None:
 
 def test_every_command_is_known() -> None:
     lines = "\n".join(block.code for block in of("sh")).splitlines()
-    assert {line.split()[1] for line in lines if line.startswith("gpuinit ")} == {"check", "create", "doctor"}
+    assert {line.split()[1] for line in lines if line.startswith("gpuinit ")} == {"check", "create", "doctor", "show", "verify"}
 
 
 def test_files_that_are_checked_are_right(ran: object, folder: Path) -> None:
@@ -109,6 +109,23 @@ def test_files_that_are_checked_are_right(ran: object, folder: Path) -> None:
     for line in lines:
         done = subprocess.run([sys.executable, "-m", "gpuinit", *line], cwd=folder, capture_output=True, text=True, timeout=120)
         assert (done.returncode, done.stderr) == (0, "") and done.stdout.count(": equal") == len(line) - 1
+
+
+def test_verify_and_show_work(folder: Path) -> None:
+    """Each line as it stands, but for one test of the battery in place of all; it writes the file that it names."""
+    lines = [
+        shlex.split(line)[1:]
+        for block in of("sh")
+        for line in block.code.splitlines()
+        if re.match("gpuinit (verify|show) ?", line)
+    ]
+    assert len(lines) >= 3
+    for line in lines:
+        argv = [sys.executable, "-m", "gpuinit", *line, *(["--only", "golden*"] if line[0] == "verify" else [])]
+        done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=120)
+        assert (done.returncode, done.stderr) == (0, ""), line
+        for option in {"--html", "--out"} & set(line):
+            assert (folder / line[line.index(option) + 1]).stat().st_size > 10_000
 
 
 def test_commands_write_their_files(ran: list[tuple[list[str], str]], folder: Path) -> None:

@@ -18,11 +18,13 @@ body { font: 15px/1.45 system-ui, sans-serif; max-width: 75em; margin: 2em auto;
 table { border-collapse: collapse; width: 100%; margin: .5em 0 1em }
 th, td { text-align: left; padding: .2em .6em; vertical-align: top }
 th { border-bottom: 2px solid #999 } td { border-bottom: 1px solid #ddd }
-td.n { text-align: right; font-variant-numeric: tabular-nums }
+.n { text-align: right; font-variant-numeric: tabular-nums }
 .wrong { color: #a40000; font-weight: 600 } details { margin: .3em 0 } summary { cursor: pointer } figure { margin: 1.5em 0 }
 img { max-width: 100% } figcaption { color: #444 } pre { white-space: pre-wrap }
 """
-_HEAD = "<th>test</th><th>results</th><th>worst statistic</th><th>its p</th><th></th><th>catches</th>"
+_HEAD = (
+    '<th>test</th><th class="n">results</th><th class="n">worst statistic</th><th class="n">its p</th><th></th><th>catches</th>'
+)
 _SIDE = 320
 
 
