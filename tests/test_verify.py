@@ -167,8 +167,8 @@ class Page(HTMLParser):
 
 
 def test_the_page_stands_alone(quick: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    """Well formed, every result in it, nothing loaded from elsewhere; without what draws pictures it says how to get them."""
-    monkeypatch.setitem(sys.modules, "gpuinit.pictures", None)
+    """Well formed, every result in it, nothing loaded from elsewhere; without matplotlib it says how to get pictures."""
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     target = tmp_path / "page.html"
     target.write_text("old")
     assert main(["verify", "--json", "--only", "mean*", "--html", str(target)]) == 0
