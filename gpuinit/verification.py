@@ -39,7 +39,7 @@ _Case = tuple[str, Callable[[Backend], bool]]
 
 @functools.cache
 def golden() -> dict[str, Any]:
-    """The content of golden.json: `words`, `values` and `tensors`, each in the form of its file in tests/golden/."""
+    """The content of golden.json: `keys`, `words`, `values` and `tensors`, each in the form of its file in tests/golden/."""
     found: dict[str, Any] = json.loads(Path(__file__).with_name("golden.json").read_text(encoding="utf-8"))
     return found
 
@@ -132,7 +132,18 @@ def _cases(vectors: dict[str, Any]) -> list[_Case]:
     for case in vectors["tensors"]:
         size = "x".join(map(str, case["shape"]))
         found[case["dtype"]].append((f"{case['initializer']} {size} {case['dtype']}", functools.partial(_tensor, case)))
-    return [case for cases in found.values() for case in cases]
+    keys = functools.partial(_foldings, vectors["keys"])
+    return [("keys", keys), *(case for cases in found.values() for case in cases)]
+
+
+def _foldings(cases: list[dict[str, Any]], _: Backend) -> bool:
+    """The keys of names, integers and draws, which no backend has a part in."""
+    return all(getattr(_key(case["key"]), case["operation"])(_data(case["data"])) == _key(case["gives"]) for case in cases)
+
+
+def _data(text: str) -> str | int:
+    """A name, or the integer that hexadecimal digits state."""
+    return int(text, 16) if text.startswith("0x") else text
 
 
 def _words(case: dict[str, Any], bits: int, ids: list[int], backend: Backend) -> bool:

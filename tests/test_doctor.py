@@ -70,6 +70,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """No GPU, a small part of the golden vectors and small fills, by NumPy alone: the logic is what is tested."""
     vectors = verification.golden()
     few = {
+        "keys": vectors["keys"],
         "words": {**vectors["words"], "words": vectors["words"]["words"][:1]},
         "values": {**vectors["values"], "cases": [case for case in vectors["values"]["cases"] if case["dtype"] == "float32"]},
         "tensors": [case for case in vectors["tensors"] if case["dtype"] == "float32"],
@@ -287,16 +288,19 @@ def test_a_wrong_golden_value_is_found(quick: None, monkeypatch: Any, capsys: An
     tensor["hash"] = hex(int(tensor["hash"], 16) ^ 1)
     word = vectors["words"]["words"][0]
     word["64"] = ("0" if word["64"][0] != "0" else "1") + word["64"][1:]
+    folded = next(case for case in vectors["keys"] if int(case["key"][1], 16) % 2)
+    folded["gives"][1] = hex(int(folded["gives"][1], 16) ^ 1)
     monkeypatch.setattr(verification, "golden", lambda: vectors)
     status, found = report(capsys)
     assert status == 1
     assert found["golden"][0]["wrong"] == [
+        "keys",
         "uniform(-0.05, 0.05) float32, rows",
         f"{tensor['initializer']} {'x'.join(map(str, tensor['shape']))} float32",
         "words of 64 bits, Key(0x0, 0x0)",
     ]
     assert main(["doctor"]) == 1
-    assert "Not right: cpu, NumPy: 3 of" in capsys.readouterr().out
+    assert "Not right: cpu, NumPy: 4 of" in capsys.readouterr().out
 
 
 def test_what_libraries_print_is_not_in_the_report(quick: None, monkeypatch: Any, capsys: Any) -> None:

@@ -98,7 +98,7 @@ def test_a_defect_is_named(broken: None, capsys: pytest.CaptureFixture[str], tmp
     assert main(["verify", *only]) == 1
     text = capsys.readouterr().out
     assert re.search(r"^real and imaginary parts +2 .* WRONG +a word that serves both parts", text, re.MULTILINE)
-    assert "golden vectors (cpu, NumPy; 192 vectors): " in text and "Nothing was found" not in text
+    assert "golden vectors (cpu, NumPy; 193 vectors): " in text and "Nothing was found" not in text
     assert main(["verify", *only, "--each"]) == 1
     assert text.count("real and imaginary parts") < capsys.readouterr().out.count("real and imaginary parts")
     assert main(["verify", *only, "--json", "--html", str(tmp_path / "page.html")]) == 1

@@ -39,11 +39,12 @@ def load(name: str) -> Any:
 
 
 def subset() -> dict[str, Any]:
-    """The chosen cases of words.json, values.json and tensors.json, in their own form."""
+    """keys.json, and the chosen cases of words.json, values.json and tensors.json, in their own form."""
     words, values = load("words"), load("values")
     wanted = [(law, [float(a).hex() for a in arguments], dtype) for dtype in DTYPES for law, arguments in LAWS]
     cases = [case for law in wanted for case in values["cases"] if (case["law"], case["arguments"], case["dtype"]) == law]
     return {
+        "keys": load("keys"),
         "words": {**words, "words": words["words"][:KEYS]},
         "values": {"indices": {case["indices"]: values["indices"][case["indices"]] for case in cases}, "cases": cases},
         "tensors": [

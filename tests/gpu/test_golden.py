@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_golden import CASES, NAMES, TENSORS, VALUES, WORDS, distribution_of, elements, indices_of, key_of, patterns
+from test_golden import CASES, KEYS, NAMES, TENSORS, VALUES, WORDS, distribution_of, elements, indices_of, key_of, patterns
 
 import gpuinit
 from gpu.rig import Rig, Stated
@@ -47,7 +47,7 @@ def test_tensors(case: dict[str, Any], gpu: Rig) -> None:
 
 
 def test_every_vector_as_doctor_checks_them(gpu: Rig) -> None:
-    vectors = {"words": WORDS, "values": VALUES, "tensors": TENSORS}
+    vectors = {"keys": KEYS, "words": WORDS, "values": VALUES, "tensors": TENSORS}
     results = verification.check(gpu.backend, vectors=vectors)
     assert len(results) == verification.total(vectors)
     assert [name for name, right in results if not right] == []
