@@ -238,6 +238,18 @@ def test_no_sign_fix_of_the_haar_law(monkeypatch: Patch) -> None:
     assert "Gram matrix" not in names
 
 
+def test_no_sign_fix_of_the_method_qr(monkeypatch: Patch) -> None:
+    """The default is right, and the method "qr" leaves the signs to LAPACK."""
+    right = stacks.orthogonalize
+
+    def lapack(normal: Array, gain: float, bound: float, method: str) -> Array:
+        return np.linalg.qr(normal)[0] * gain if method == "qr" else right(normal, gain, bound, method)
+
+    monkeypatch.setattr(stacks, "orthogonalize", lapack)
+    names = found(orthogonal.ORTHOGONAL)
+    assert {"sign of the first entry", "entries", "trace"} <= set(names) and "Gram matrix" not in names
+
+
 def test_matrices_of_uniform_numbers(monkeypatch: Patch) -> None:
     """Orthogonal and of either sign, and yet the first column is no uniform point of the sphere."""
     reflect = reflectors.reflect

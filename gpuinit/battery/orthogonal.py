@@ -1,4 +1,4 @@
-"""Orthogonal matrices: their Gram matrix, and signs of the Haar law, of stacks and of matrices made one by one."""
+"""Orthogonal matrices: their Gram matrix, and signs of the Haar law, of stacks by each method and of matrices made one by one."""
 
 from __future__ import annotations
 
@@ -53,6 +53,14 @@ def _samples(trial: Trial) -> Iterator[tuple[str, Matrices]]:
 
     for dtype in ("float32", "float64", "complex64"):
         yield made(f"stack of {_SIZE} x {_SIZE} {dtype}", (trial.effort.matrices, _SIZE, _SIZE), dtype, batch_axes=0)
+    for method in ("qr", "svd"):
+        yield made(
+            f"stack of {_SIZE} x {_SIZE} float32, by {method}",
+            (trial.effort.matrices, _SIZE, _SIZE),
+            "float32",
+            batch_axes=0,
+            method=method,
+        )
     each = [made(f"one by one {number}", (_SIZE, _SIZE), "float32")[1].q for number in range(trial.effort.single)]
     yield f"{_SIZE} x {_SIZE} float32, one by one", Matrices(np.concatenate(each), "float32")
     for shape in LARGE:
