@@ -1,13 +1,25 @@
 #!/usr/bin/env bash
-# All that needs a GPU, in one run of less than nine minutes, without the network: benchmarks/gpu.sh OUTDIR
+# All that needs a GPU, without the network: benchmarks/gpu.sh OUTDIR [STEP..]
 #
-# It sets gpuinit up for PYTHON (python3), compiles every kernel, runs `gpuinit doctor` and the tests of tests/gpu, takes the
-# timings of benchmarks/gpu_bench.py, and shows the kernels to compute-sanitizer. Each step is passed, failed or skipped with
-# its reason; a failure stops no other step, and the exit status is then 1. OUTDIR gets summary.json, machine.txt, doctor.json,
-# tests.xml, tests.log, gpu.json, gpu.png and bench.log. GPUINIT_BENCH=--quick takes tiny sizes, which says only that it runs.
+# It sets gpuinit up for PYTHON (python3), and takes these steps, or those that are named, in this order:
+#   kernels    compiles every kernel               doctor   golden vectors, bandwidth          tests    tests/gpu
+#   timings    benchmarks/gpu_bench.py             sanitizer   compute-sanitizer's four tools on every kernel
+#   frameworks tests/gpu/test_frameworks.py        verify   `gpuinit verify` on the GPU
+#   scale      2^36 elements beside the CPU's      profile  Nsight Compute's counters of the dense kernels
+# Each is passed, failed or skipped with its reason; a failure stops no other, and the exit status is then 1. A run of all, in
+# GPUINIT_SECONDS (520), skips the last ones where no time is left: name them in a second run. OUTDIR gets summary.json and
+# machine.txt, and of each step its files: doctor.json, tests.xml, tests.log, gpu.json, gpu.png, bench.log, verify.json,
+# verify.html, profile.csv, profile.txt. GPUINIT_BENCH=--quick takes tiny sizes, which says only that it runs;
+# GPUINIT_REHEARSE=1 takes the tests without a GPU, over what stands for one.
 set -uo pipefail
 
-[ $# -eq 1 ] || { echo "usage: $0 OUTDIR" >&2; exit 2; }
+ALL=(kernels doctor tests timings sanitizer frameworks verify scale profile)
+[ $# -ge 1 ] || { echo "usage: $0 OUTDIR [STEP..], the steps being ${ALL[*]}" >&2; exit 2; }
+for name in "${@:2}"; do
+    [[ " ${ALL[*]} " == *" $name "* ]] || { echo "$name is no step: they are ${ALL[*]}" >&2; exit 2; }
+done
+WANTED=("${@:2}")
+[ $# -gt 1 ] || WANTED=("${ALL[@]}")
 mkdir -p -- "$1" && out=$(cd -- "$1" && pwd) || exit 2
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 PYTHON=${PYTHON:-python3}
@@ -18,9 +30,10 @@ work=$(mktemp -d) && cd "$work" || exit 2
 trap 'cd /; rm -rf -- "$work"' EXIT
 
 SECONDS_IN_ALL=${GPUINIT_SECONDS:-520}
-RESERVED=150 # of it, for the timings
+RESERVED=0 # of it, for the timings, when the tests run before them
+[[ " ${WANTED[*]} " != *" timings "* ]] || RESERVED=150
 export PYTHONUNBUFFERED=1 XLA_PYTHON_CLIENT_PREALLOCATE=false PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 PYTHONPATH="$root"
-rm -f -- "$out"/{summary.json,machine.txt,doctor.json,tests.xml,tests.log,gpu.json,gpu.png,bench.log}
+rm -f -- "$out"/{summary.json,machine.txt,doctor.json,tests.xml,tests.log,gpu.json,gpu.png,bench.log,verify.json,verify.html,profile.csv,profile.txt}
 failed=0
 
 python() { "$PYTHON" -P "$@"; }
@@ -91,12 +104,12 @@ doctor() {
 
 # pytests XML FILE..: 77 if every test was skipped
 pytests() {
-    local xml=$1 status
-    shift
+    local xml=$1 said=$2 status
+    shift 2
     (cd "$root" && python -m pytest "$@" -m gpu -c "$root/pyproject.toml" --rootdir "$root" -o addopts= -o filterwarnings=default \
         -p no:cacheprovider -q -ra --durations=12 --junitxml "$xml")
     status=$?
-    python - "$xml" said-tests <<'PY' || { [ $? -eq 77 ] && [ $status -eq 0 ] && status=77; }
+    python - "$xml" "said-$said" <<'PY' || { [ $? -eq 77 ] && [ $status -eq 0 ] && status=77; }
 import sys, xml.etree.ElementTree as tree
 suite = tree.parse(sys.argv[1]).getroot().find("testsuite")
 count = {name: int(suite.get(name)) for name in ("tests", "failures", "errors", "skipped")}
@@ -113,17 +126,43 @@ PY
 
 tests() {
     local each files=()
-    for each in golden parts structures orthogonal chunks device foreign large memory; do files+=("tests/gpu/test_$each.py"); done
-    pytests "$out/tests.xml" "${files[@]}"
+    for each in golden parts structures table orthogonal chunks device foreign large memory; do files+=("tests/gpu/test_$each.py"); done
+    pytests "$out/tests.xml" tests "${files[@]}"
+}
+
+frameworks() { pytests "$work/frameworks.xml" frameworks tests/gpu/test_frameworks.py; }
+
+scale() { pytests "$work/scale.xml" scale tests/gpu/test_scale.py; }
+
+verify() {
+    local device
+    device=$(python -c 'import gpuinit; print(gpuinit.default_device())') || return 1
+    [ "$device" != cpu ] || { echo "skipped: no GPU that can be used"; return 77; }
+    python -m gpuinit verify --device cuda:0 --json --html "$out/verify.html" >"$out/verify.json"
     local status=$?
+    python -c 'import json, sys; f = json.load(open(sys.argv[1])); print(len(f["outcomes"]), "results,", len(f["wrong"]), "wrong")' \
+        "$out/verify.json" >said-verify
+    return $status
+}
+
+profile() {
+    local ncu status each
+    ncu=$(command -v ncu || ls -d /opt/nvidia/nsight-compute/*/ncu /usr/local/cuda*/bin/ncu 2>/dev/null | tail -n 1)
+    [ -n "$ncu" ] || { echo "skipped: Nsight Compute's ncu is neither on PATH nor under /usr/local/cuda*/bin"; return 77; }
+    python -m benchmarks.gpu_profile ${GPUINIT_BENCH:-}
+    status=$?
+    [ $status -eq 0 ] || return $status
+    "$ncu" --profile-from-start off --clock-control none --set full --force-overwrite --export "$work/profile" \
+        "$PYTHON" -P -m benchmarks.gpu_profile ${GPUINIT_BENCH:-} || { echo "ncu could not profile here"; return 1; }
+    "$ncu" --import "$work/profile.ncu-rep" --csv --page raw >"$out/profile.csv"
+    "$ncu" --import "$work/profile.ncu-rep" --page details >"$out/profile.txt"
+    status=$?
+    [ $status -ne 0 ] || echo "$(grep -c 'Context' "$out/profile.txt") kernels profiled" >said-profile
     return $status
 }
 
 sanitizer() {
-    GPUINIT_SANITIZER_SECONDS=$(((SECONDS_IN_ALL - SECONDS) / 2)) pytests "$work/sanitizer.xml" tests/gpu/test_sanitizer.py
-    local status=$?
-    mv said-tests said-sanitizer
-    return $status
+    GPUINIT_SANITIZER_SECONDS=$(((SECONDS_IN_ALL - SECONDS) / 2)) pytests "$work/sanitizer.xml" sanitizer tests/gpu/test_sanitizer.py
 }
 
 timings() {
@@ -138,20 +177,25 @@ kernels() { python -m benchmarks.gpu_prepare; local status=$?; tail -n 30 "$out/
 
 # A step runs in a shell of its own, so that `timeout` can end it.
 export PYTHON SECONDS_IN_ALL root out work
-export -f python said here here_linked setup machine doctor pytests tests sanitizer timings kernels
+export -f python said here here_linked setup machine doctor pytests "${ALL[@]}"
 inside() { step "$1" "$2" "$3" bash -c "SECONDS=$SECONDS; $1"; }
+wanted() { [[ " ${WANTED[*]} " != *" $1 "* ]] || inside "$@"; }
 
 inside setup 60 "$out/machine.txt"
 [ ! -d site ] || export PYTHONPATH="$work/site:$root"
 inside machine 20 "$out/machine.txt"
 if here || here_linked; then
-    inside kernels 130 "$out/machine.txt"
-    inside doctor 60 "$out/machine.txt"
-    inside tests $((SECONDS_IN_ALL - SECONDS - RESERVED)) "$out/tests.log"
-    inside timings "$RESERVED" "$out/bench.log"
-    inside sanitizer 240 "$out/tests.log"
+    wanted kernels 130 "$out/machine.txt"
+    wanted doctor 60 "$out/machine.txt"
+    wanted tests $((SECONDS_IN_ALL - SECONDS - RESERVED)) "$out/tests.log"
+    wanted timings 150 "$out/bench.log"
+    wanted sanitizer 400 "$out/tests.log"
+    wanted frameworks 200 "$out/tests.log"
+    wanted verify 120 "$out/tests.log"
+    wanted scale 400 "$out/tests.log"
+    wanted profile 200 "$out/tests.log"
 else
-    for name in kernels doctor tests timings sanitizer; do note "$name" skipped 0 "gpuinit cannot be imported"; done
+    for name in "${WANTED[@]}"; do note "$name" skipped 0 "gpuinit cannot be imported"; done
 fi
 
 "$PYTHON" - steps "$out/summary.json" $SECONDS <<'PY' || failed=1

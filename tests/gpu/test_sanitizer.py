@@ -75,6 +75,20 @@ def test_racecheck(gpu: Rig, tmp_path: Path) -> None:
     assert re.search(r"RACECHECK SUMMARY: 0 hazards|ERROR SUMMARY: 0 errors", text), text[-3000:]
 
 
+def test_initcheck(gpu: Rig, tmp_path: Path) -> None:
+    """Memory that is read was written: rejects a kernel that leaves a gap which the next one takes for numbers."""
+    gpu.needs_hardware("compute-sanitizer")
+    text = sanitized("initcheck", tmp_path, "-m", "gpu.every_kernel", "few")
+    assert "every kernel ran" in text and "ERROR SUMMARY: 0 errors" in text, text[-3000:]
+
+
+def test_synccheck(gpu: Rig, tmp_path: Path) -> None:
+    """No barrier that some threads of a block do not reach."""
+    gpu.needs_hardware("compute-sanitizer")
+    text = sanitized("synccheck", tmp_path, "-m", "gpu.every_kernel", "few")
+    assert "every kernel ran" in text and "ERROR SUMMARY: 0 errors" in text, text[-3000:]
+
+
 def test_memcheck_finds_a_planted_overrun(gpu: Rig, tmp_path: Path) -> None:
     gpu.needs_hardware("compute-sanitizer")
     text = sanitized("memcheck", tmp_path, "-c", PLANTED)
