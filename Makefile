@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 FRAMEWORKS := .venv-frameworks
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup setup-bench setup-frameworks demo test test-frameworks test-thorough test-cluster lint format bench bench-files scale pictures accuracy sass clean
+.PHONY: help setup setup-bench setup-docs setup-frameworks demo test test-frameworks test-thorough test-cluster lint format bench bench-files docs scale pictures accuracy sass clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -28,6 +28,12 @@ setup-frameworks: $(FRAMEWORKS)/.installed      ## an environment of its own wit
 $(FRAMEWORKS)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(FRAMEWORKS)
 	$(FRAMEWORKS)/bin/python -m pip install --quiet --editable '.[test,frameworks]'
+	@touch $@
+
+setup-docs: $(VENV)/.docs       ## the same with what builds the site
+
+$(VENV)/.docs: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --editable '.[test,proof,docs]'
 	@touch $@
 
 demo: setup      ## make the 26 embedding tables of MLPerf's DLRM-DCNv2 (200,000 rows at most) in out/demo
@@ -70,6 +76,9 @@ scale: setup     ## a model of large jobs beside the real writer on this machine
 	$(BIN)/python -m benchmarks.scale
 	$(BIN)/python -m benchmarks.scale_tables
 
+docs: setup-docs                ## the documentation as a site, in site/; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
 pictures: setup  ## the pictures of docs/choosing.md, anew
 	$(BIN)/gpuinit show --gallery docs/pictures --force
 
@@ -80,4 +89,4 @@ sass: setup      ## the CUDA kernels' instructions per 16 bytes, no GPU needed; 
 	$(BIN)/python -m benchmarks.sass
 
 clean:           ## remove what the targets made
-	rm -rf $(VENV) $(FRAMEWORKS) out build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf $(VENV) $(FRAMEWORKS) out site build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
