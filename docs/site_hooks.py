@@ -69,7 +69,7 @@ def _source(page: str) -> str:
 
 
 def _linked(markdown: str, source: str, found: Callable[[str], str | None]) -> str:
-    """The text with the target of each link outside of code replaced; a link to what a site cannot show, as a folder, is its text."""
+    """The text with the target of each link outside of code replaced; a link to what a site cannot show is its text alone."""
 
     def replaced(match: re.Match[str]) -> str:
         text, path, anchor = match[1], match[2], match[3] or ""
