@@ -1,7 +1,7 @@
 """Compiled drawing of words: Philox over bundles of vector registers.
 
-Formula: the output words of counters q, q + 1, ... (kernels/philox.py), as two uint64 a counter, the earlier word in the
-lower half: in a little-endian memory the four 32-bit words in order.
+Formula: the output words of counters q, q + 1, ... under a schedule (kernels/philox.py), as two uint64 a counter, the
+earlier word in the lower half: in a little-endian memory the four 32-bit words in order.
 Deterministic: integers.
 """
 
@@ -10,18 +10,19 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
 from gpuinit.kernels.numba_lane_access import count_up, store_pairs
-from gpuinit.kernels.numba_lanes import AVX512, Traced, each_register, lanes_of, pack
+from gpuinit.kernels.numba_lanes import AVX512, Traced, each_register, lanes_of, pack, splat
 from gpuinit.kernels.numba_primitives import teach
-from gpuinit.kernels.philox import philox
+from gpuinit.kernels.philox import first_words, philox_pairs
 
-__all__ = ["BUNDLE", "HALF", "LANES", "LOW", "PADDING", "draw", "draw_same_high_word", "draw_some", "philox_over_lanes"]
+__all__ = ["BUNDLE", "HALF", "LANES", "LOW", "PADDING", "draw", "draw_same_high_word", "philox_over_lanes", "schedule_words"]
 
 LANES = lanes_of(types.uint64)
-BUNDLE = 3 if AVX512 else 1  # of 16 registers, two bundles' worth would spill
+BUNDLE = 4 if AVX512 else 1  # of 16 registers, two would spill
 PADDING = 2 * LANES * BUNDLE
 """How many uint64 beyond those asked for `draw` may write."""
 
@@ -29,14 +30,37 @@ LOW, HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 
 @intrinsic
-def philox_over_lanes(typingctx: Any, c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
+def philox_over_lanes(typingctx: Any, low: Any, first: Any, rest: Any) -> Any:
     """Philox of a bundle of counters that differ in the lowest word: the source itself, run once on registers."""
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        words = philox(*(Traced(builder, registers) for registers in each_register(builder, c0, sig.args, args)))
-        return context.make_tuple(builder, sig.return_type, [pack(builder, word.registers) for word in words])
+        registers = each_register(builder, low, sig.args[:1], args[:1])[0]
 
-    return types.UniTuple(c0, 4)(c0, c1, c2, c3, k0, k1), generate
+        def spread(place: int) -> list[Any]:
+            kind = sig.args[place]
+            words = [builder.extract_value(args[place], k) for k in range(kind.count)]
+            return [Traced(builder, [splat(builder, word, low.width)] * low.bundle) for word in words]
+
+        pairs = philox_pairs(Traced(builder, registers), spread(1), spread(2))
+        return context.make_tuple(builder, sig.return_type, [pack(builder, pair.registers) for pair in pairs])
+
+    return types.UniTuple(low, 2)(low, first, rest), generate
+
+
+@intrinsic
+def schedule_words(typingctx: Any, key: Any, begin: Any, count: Any) -> Any:
+    """`count` words of a schedule from number `begin` on (both literals), each below 2^32, which LLVM is told so."""
+    if not isinstance(begin, types.IntegerLiteral) or not isinstance(count, types.IntegerLiteral):
+        return None
+    kind = types.UniTuple(types.uint64, count.literal_value)
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        data = context.make_array(key)(context, builder, args[0]).data
+        places = range(begin.literal_value, begin.literal_value + count.literal_value)
+        words = [builder.load(builder.gep(data, [ir.Constant(ir.IntType(64), place)])) for place in places]
+        return context.make_tuple(builder, kind, [builder.and_(word, ir.Constant(word.type, int(LOW))) for word in words])
+
+    return kind(key, begin, count), generate
 
 
 def draw(words: Any, first: Any, count: Any, key: Any) -> None:
@@ -51,22 +75,18 @@ def draw(words: Any, first: Any, count: Any, key: Any) -> None:
 
 def draw_same_high_word(words: Any, low: Any, high: Any, count: Any, key: Any) -> None:
     """As `draw`, for counters that share their upper word: what depends on it alone is computed once."""
-    seeds = (key[0] & LOW, key[1] & LOW, key[2] & LOW, key[3] & LOW)
+    first, rest = first_words(schedule_words(key, 0, 4), high & LOW), schedule_words(key, 4, 16)
     c = 0
     while c + LANES * BUNDLE <= count:
-        draw_some(words, 2 * c, count_up(low + np.uint64(c), BUNDLE) & LOW, high & LOW, seeds)
+        even, odd = philox_over_lanes(count_up(low + np.uint64(c), BUNDLE) & LOW, first, rest)
+        store_pairs(words, 2 * c, even, odd)
         c += LANES * BUNDLE
     while c < count:
-        draw_some(words, 2 * c, count_up(low + np.uint64(c), 1) & LOW, high & LOW, seeds)
+        even, odd = philox_over_lanes(count_up(low + np.uint64(c), 1) & LOW, first, rest)
+        store_pairs(words, 2 * c, even, odd)
         c += LANES
 
 
-def draw_some(words: Any, place: Any, low: Any, high: Any, seeds: Any) -> None:
-    """The words of a bundle of counters, from index `place` on."""
-    w0, w1, w2, w3 = philox_over_lanes(low, high, seeds[2], seeds[3], seeds[0], seeds[1])
-    store_pairs(words, place, (w1 << HALF) | w0, (w3 << HALF) | w2)
-
-
-teach(draw_some)
+teach(first_words)
 teach(draw_same_high_word)
 teach(draw)

@@ -185,5 +185,11 @@ class Traced:
     def __xor__(self, other: Any) -> Traced:
         return self._emit(self.builder.xor, other)
 
+    def __or__(self, other: Any) -> Traced:
+        return self._emit(self.builder.or_, other)
+
+    def __lshift__(self, other: Any) -> Traced:
+        return self._emit(self.builder.shl, other)
+
     def __rshift__(self, other: Any) -> Traced:
         return self._emit(self.builder.lshr, other)

@@ -14,7 +14,7 @@ import numpy as np
 
 from gpuinit.kernels.primitives import add, complement, product_high, product_low
 
-__all__ = ["ROUNDS", "constants", "philox", "philox32"]
+__all__ = ["ROUNDS", "constants", "first_words", "philox", "philox32", "philox_pairs", "schedule"]
 
 ROUNDS = 10
 _MULTIPLIER_0 = np.uint64(0xD2511F53)
@@ -23,6 +23,7 @@ _WEYL_0 = np.uint64(0x9E3779B9)
 _WEYL_1 = np.uint64(0xBB67AE85)
 _MASK = np.uint64(0xFFFFFFFF)
 _SHIFT = np.uint64(32)
+_WORD = 0xFFFFFFFF
 
 
 def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
@@ -54,18 +55,53 @@ def philox32(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
     return c0, c1, c2, c3
 
 
+def philox_pairs(low: Any, first: Any, rest: Any) -> Any:
+    """The same four words as two uint64, the earlier of each in its lower half, by the counter's lowest word.
+
+    `low` is uint64 and below 2^32, `first` and `rest` are what `constants` gives, as uint64. The halves of the last
+    round's products trade places, and are combined with the rest together.
+    """
+    product = low * _MULTIPLIER_0
+    c2, c3 = (product >> _SHIFT) ^ first[0], product & _MASK
+    product = c2 * _MULTIPLIER_1
+    c0, c1, c2, c3 = (product >> _SHIFT) ^ first[1], product & _MASK, c3 ^ first[2], first[3]
+    for turn in range(ROUNDS - 3):
+        product_0 = c0 * _MULTIPLIER_0
+        product_1 = c2 * _MULTIPLIER_1
+        c0, c1 = (product_1 >> _SHIFT) ^ c1 ^ rest[2 * turn], product_1 & _MASK
+        c2, c3 = (product_0 >> _SHIFT) ^ c3 ^ rest[2 * turn + 1], product_0 & _MASK
+    product_0 = c0 * _MULTIPLIER_0
+    product_1 = c2 * _MULTIPLIER_1
+    return _turned(product_1) ^ (c1 ^ rest[-2]), _turned(product_0) ^ (c3 ^ rest[-1])
+
+
+def _turned(x: Any) -> Any:
+    """The halves of a uint64 in each other's place."""
+    return (x >> _SHIFT) | (x << _SHIFT)
+
+
+def schedule(seed: int, stream: int) -> list[int]:
+    """What the ten rounds need of a key: four words for the first two rounds, and the sixteen key words of the other eight."""
+    keys = [
+        (word + turn * int(step)) & _WORD
+        for turn in range(ROUNDS)
+        for word, step in ((seed & _WORD, _WEYL_0), (seed >> 32, _WEYL_1))
+    ]
+    product = (stream & _WORD) * int(_MULTIPLIER_1)
+    return [product >> 32 ^ keys[0], keys[3], stream >> 32 ^ keys[1], product & _WORD ^ keys[2], *keys[4:]]
+
+
+def first_words(head: Any, high: Any) -> Any:
+    """What the first two rounds add to a counter's lowest word, by a schedule's first four words and the counter's second."""
+    product = (head[0] ^ high) * _MULTIPLIER_0
+    return head[2], head[3], (product >> _SHIFT) ^ head[1], product & _MASK
+
+
 def constants(seed: int, stream: int, high: int) -> tuple[list[int], list[int]]:
     """What the ten rounds need of a key and of a counter but for its lowest word: see `Stream` in philox.cuh.
 
     `high` is the second word of the counter. The first two rounds have four words, the other eight their sixteen key words.
     """
-    mask = 0xFFFFFFFF
-    keys = [
-        (word + turn * int(step)) & mask
-        for turn in range(ROUNDS)
-        for word, step in ((seed & mask, _WEYL_0), (seed >> 32, _WEYL_1))
-    ]
-    product = (stream & mask) * int(_MULTIPLIER_1)
-    after = (product >> 32 ^ high ^ keys[0]) * int(_MULTIPLIER_0)
-    first = [stream >> 32 ^ keys[1], product & mask ^ keys[2], after >> 32 ^ keys[3], after & mask]
-    return first, keys[4:]
+    words = schedule(seed, stream)
+    first = first_words([np.uint64(word) for word in words[:4]], np.uint64(high))
+    return [int(word) for word in first], words[4:]

@@ -11,17 +11,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 import reimplementation
 from conftest import drawn
+from hypothesis import strategies as st
 
 import gpuinit
 from gpuinit import dtypes
 from gpuinit.backends import compiled, cpu, specification
 from gpuinit.distributions import Distribution, Normal, TruncatedNormal, Uniform
 from gpuinit.hashing import element_hash
-from gpuinit.kernels.philox import philox
+from gpuinit.kernels.philox import constants, philox, philox_pairs
 from gpuinit.key import Key
 from gpuinit.region import Region
 
@@ -172,6 +174,16 @@ def test_philox_gives_the_published_answers() -> None:
         assert [int(word) for word in philox(*map(np.uint64, (*counter, *key)))] == expected
         assert list(reimplementation.philox(tuple(counter), tuple(key))) == expected
         assert philox_of_width(32, counter, key) == expected
+
+
+@hypothesis.given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
+def test_pairs_of_a_schedule_are_the_same_words(seed: int, stream: int, counter: int) -> None:
+    """What compiled code computes; rejects a first or second round whose constants are off, and halves in the wrong order."""
+    first, rest = (list(map(np.uint64, words)) for words in constants(seed, stream, counter >> 32))
+    pairs = philox_pairs(np.array([counter % 2**32], np.uint64), first, rest)
+    made = [int(word) for pair in pairs for word in pair.astype("<u8").view("<u4")]
+    words = (counter % 2**32, counter >> 32, stream % 2**32, stream >> 32)
+    assert made == list(reimplementation.philox(words, (seed % 2**32, seed >> 32)))
 
 
 CONSTANTS = {

@@ -10,6 +10,7 @@ import numpy as np
 from gpuinit import dtypes
 from gpuinit.backends import threads
 from gpuinit.backends.layout import layout
+from gpuinit.kernels.philox import schedule
 from gpuinit.key import Key
 from gpuinit.region import Region
 from gpuinit.sampler import Sampler
@@ -48,7 +49,7 @@ def fill(out: np.ndarray[Any, Any], sampler: Sampler, region: Region, key: Key) 
         where: tuple[Any, ...] = (_ZERO, size, _NO_AXES, _NO_ROWS, itemsize)
     else:
         where = _where(region.components(parts), out.strides if parts == 1 else (*out.strides, itemsize))
-    address, constants = out.ctypes.data, (_key_words(key), sampler.reals, sampler.integers, out.nbytes >= STREAM)
+    address, constants = out.ctypes.data, (_schedule(key), sampler.reals, sampler.integers, out.nbytes >= STREAM)
     if size <= threads.PIECE:
         kernel(address, 0, size, *where, *constants)
     else:
@@ -78,6 +79,6 @@ def _where(region: Region, strides: tuple[int, ...]) -> tuple[Any, ...]:
 
 
 @functools.lru_cache(maxsize=256)
-def _key_words(key: Key) -> np.ndarray[Any, Any]:
-    mask = 0xFFFFFFFF
-    return np.array([key.seed & mask, key.seed >> 32, key.stream & mask, key.stream >> 32], np.uint64)
+def _schedule(key: Key) -> np.ndarray[Any, Any]:
+    """What the rounds need of the key, for the kernels' `key`."""
+    return np.array(schedule(key.seed, key.stream), np.uint64)
