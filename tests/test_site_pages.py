@@ -68,17 +68,3 @@ def test_what_index_says_of_its_file_is_so(tmp_path: Path, monkeypatch: pytest.M
     assert main(["create", "--shape", "10,4", "--out", "w.npy", "--quiet"]) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["w.json", "w.npy"]
     assert "`w.json`, beside the file, is its recipe" in (DOCS / "index.md").read_text(encoding="utf-8")
-
-
-def test_the_hot_loops_of_performance_are_the_counted_ones() -> None:
-    """A new count in benchmarks/results/sass.md that the page does not follow is found."""
-    counted = (
-        (DOCS.parent / "benchmarks/results/sass.md")
-        .read_text(encoding="utf-8")
-        .partition("| sm_90 |")[2]
-        .partition("| sm_100 |")[0]
-    )
-    [uniform] = re.findall(r"^\| float32, uniform \| \d+ \| ([\d.]+) \|", counted, re.MULTILINE)
-    [truncated] = re.findall(r"^\| float32, truncated \+-2 \| \d+ \| ([\d.]+) \|", counted, re.MULTILINE)
-    text = (DOCS / "performance.md").read_text(encoding="utf-8")
-    assert f"float32 uniform takes {float(uniform):g} on sm_90, truncated normal {float(truncated):g}" in text
