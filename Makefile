@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 FRAMEWORKS := .venv-frameworks
+DOCS := .venv-docs
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup setup-bench setup-docs setup-frameworks demo test test-frameworks test-thorough test-cluster lint format bench bench-files docs scale pictures accuracy sass clean
+.PHONY: help setup setup-bench setup-frameworks setup-docs demo test test-frameworks test-thorough test-cluster lint format bench bench-files scale pictures docs docs-serve accuracy sass clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -30,10 +31,11 @@ $(FRAMEWORKS)/.installed: pyproject.toml
 	$(FRAMEWORKS)/bin/python -m pip install --quiet --editable '.[test,frameworks]'
 	@touch $@
 
-setup-docs: $(VENV)/.docs       ## the same with what builds the site
+setup-docs: $(DOCS)/.installed     ## an environment of its own with MkDocs
 
-$(VENV)/.docs: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --editable '.[test,proof,docs]'
+$(DOCS)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python -m pip install --quiet --editable '.[docs]'
 	@touch $@
 
 demo: setup      ## make the 26 embedding tables of MLPerf's DLRM-DCNv2 (200,000 rows at most) in out/demo
@@ -82,6 +84,12 @@ docs: setup-docs                ## the documentation as a site, in site/; a warn
 pictures: setup  ## the pictures of docs/choosing.md, anew
 	$(BIN)/gpuinit show --gallery docs/pictures --force
 
+docs: setup-docs                ## the documentation as a site, in site/; warnings are errors
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict
+
+docs-serve: setup-docs          ## the same at http://127.0.0.1:8000, built anew when a page changes
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs serve
+
 accuracy: setup  ## the float32 quantile at all 2^32 words
 	$(BIN)/python benchmarks/accuracy.py
 
@@ -89,4 +97,4 @@ sass: setup      ## the CUDA kernels' instructions per 16 bytes, no GPU needed; 
 	$(BIN)/python -m benchmarks.sass
 
 clean:           ## remove what the targets made
-	rm -rf $(VENV) $(FRAMEWORKS) out site build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf $(VENV) $(FRAMEWORKS) $(DOCS) site out build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

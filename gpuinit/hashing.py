@@ -38,7 +38,7 @@ def element_hash(array: Array, start: int = 0) -> int:
 
     Args:
         array: of any shape, strides and dtype of at most 64 bits, or complex; its elements count in C order. Of NumPy, or
-            on a GPU (CuPy's or any with __dlpack__): then it is hashed there, without a copy.
+            on a GPU (CuPy's or any with `__dlpack__`): then it is hashed there, without a copy.
         start: the logical index of its first element, >= 0; element j has index start + j.
 
     Returns:

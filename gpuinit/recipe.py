@@ -79,7 +79,7 @@ class Recipe:
         return made
 
     def to_json(self) -> dict[str, Any]:
-        """A dict that strict JSON can hold: floats that are not finite stand as {"__float__": "inf"}, "-inf" or "nan"."""
+        """A dict that strict JSON can hold: floats that are not finite stand as `{"__float__": "inf"}`, "-inf" or "nan"."""
         return {
             "gpuinit": self.version,
             "contract": self.contract,

@@ -145,7 +145,7 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
 
     Raises:
         ValueError: the name is not known, the dict has none, or another contract wrote it. TypeError: a wrong argument
-        in "config".
+            in "config".
     """
     if config is None:
         return None

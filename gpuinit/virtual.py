@@ -67,7 +67,7 @@ class Virtual:
         Args:
             index: as NumPy's: integers, slices and an ellipsis; for axis 0 also row ids, an array or (nested) list of integers of
                 any shape, in any order, repeats allowed. Ids and integers run from 0 to the axis' length - 1, none from the end.
-                Ids may lie on a GPU (int32 or int64 of CuPy, or of what has __dlpack__): then the rows are made there.
+                Ids may lie on a GPU (int32 or int64 of CuPy, or of what has `__dlpack__`): then the rows are made there.
 
         Returns:
             A new array: NumPy's on the CPU, CuPy's on a GPU, of the shape that NumPy gives. Its bits are those of the same part
@@ -85,7 +85,7 @@ class Virtual:
 
         Args:
             out: a writable array of shape (len(ids), *shape[1:]) and of the table's dtype, contiguous or strided: NumPy's,
-                CuPy's, or any on a GPU with __dlpack__ or __cuda_array_interface__.
+                CuPy's, or any on a GPU with `__dlpack__` or `__cuda_array_interface__`.
             ids: 1-D array of row ids as in an index (int64 ones are not copied, but by a shard that does not begin at row 0), or
                 a slice of step 1.
 

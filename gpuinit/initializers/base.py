@@ -95,7 +95,7 @@ class Initializer:
 
         Args:
             out: a writable array, contiguous or strided, of the part's shape; its dtype is the element type. NumPy's,
-                CuPy's, or any on a GPU with __dlpack__ or __cuda_array_interface__: it is filled where it lies.
+                CuPy's, or any on a GPU with `__dlpack__` or `__cuda_array_interface__`: it is filled where it lies.
             shape: the logical tensor's dimensions; None means those of `out`. Required with `block` or `rows`.
             block, rows: as in a call.
 
@@ -104,7 +104,7 @@ class Initializer:
 
         Raises:
             TypeError, ValueError, IndexError: as in a call, or `out` is read-only, overlaps itself or has another
-            shape; then nothing has been written.
+                shape; then nothing has been written.
         """
         check_parts(self)
         backend, target = backends.owner(out)

@@ -104,9 +104,9 @@ def quantile(function: Callable[..., Any] | None = None, *, package: str | None 
         digits. Values are held inside the dtype's finite range.
 
     Raises:
-        QuantileError: the function cannot be one; the message shows the line, and says what is allowed. TypeError,
-        ValueError: a default is not a finite number, or another module has registered the name. When called, ValueError:
-        a value of some u is nan or too large for the dtype.
+        QuantileError: the function cannot be one; the message shows the line, and says what is allowed.
+        TypeError, ValueError: a default is not a finite number, or another module has registered the name. When called,
+            ValueError: a value of some u is nan or too large for the dtype.
     """
     if function is None:
         return lambda given: quantile(given, package=package, nonnegative=nonnegative)

@@ -14,7 +14,9 @@ from gpuinit.key import integer
 __all__ = ["constant", "delta_orthogonal", "normal", "ones", "orthogonal", "truncated_normal", "uniform", "zeros"]
 
 zeros = KeyedInitializer(gpuinit.Zeros())
+"""`zeros(key, shape, dtype)`: every element is 0; the key is not looked at."""
 ones = KeyedInitializer(gpuinit.Ones())
+"""`ones(key, shape, dtype)`: every element is 1; the key is not looked at."""
 
 
 def constant(value: Any, dtype: Any = None) -> KeyedInitializer:

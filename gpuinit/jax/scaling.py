@@ -110,9 +110,13 @@ def he_normal(in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dt
 
 
 xavier_uniform = glorot_uniform
+"""`glorot_uniform` by its other name."""
 xavier_normal = glorot_normal
+"""`glorot_normal` by its other name."""
 kaiming_uniform = he_uniform
+"""`he_uniform` by its other name."""
 kaiming_normal = he_normal
+"""`he_normal` by its other name."""
 
 
 def fans(shape: tuple[int, ...], in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = ()) -> tuple[float, float]:

@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 Initializer = keras.initializers.Initializer
+"""Keras' own base class, which every class here has."""
 
 
 @drop_in

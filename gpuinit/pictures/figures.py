@@ -112,7 +112,7 @@ def page(
         A matplotlib Figure, 8 inches wide.
 
     Raises:
-        What `histogram` raises; ValueError: a kind is not known or does not fit `what`.
+        TypeError, ValueError: as `histogram`, or a kind is not known or does not fit `what`. OSError, ImportError: as there.
     """
     shown = exhibit(what, shape, dtype, seed=seed, device=device)
     return compose(shown, usual(shown) if kinds is None else kinds)[0]

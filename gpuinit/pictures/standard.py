@@ -34,8 +34,8 @@ def gallery(folder: str | Path, *, force: bool = False) -> list[Path]:
         force: replace files that exist.
 
     Raises:
-        FileExistsError: one exists, and then nothing is written. OSError: the folder cannot be made or written to. ImportError:
-        matplotlib is not installed.
+        FileExistsError: one exists, and then nothing is written. OSError: the folder cannot be made or written to.
+        ImportError: matplotlib is not installed.
     """
     every = _standard()
     paths = [Path(folder) / f"{name}.png" for name, _, _ in every]
