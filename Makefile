@@ -78,9 +78,6 @@ scale: setup     ## a model of large jobs beside the real writer on this machine
 	$(BIN)/python -m benchmarks.scale
 	$(BIN)/python -m benchmarks.scale_tables
 
-docs: setup-docs                ## the documentation as a site, in site/; a warning is an error
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
-
 pictures: setup  ## the pictures of docs/choosing.md, anew
 	$(BIN)/gpuinit show --gallery docs/pictures --force
 
