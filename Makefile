@@ -3,10 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 FRAMEWORKS := .venv-frameworks
+QUESTION := *
+BENCH := -o addopts= -o filterwarnings= --benchmark-only --benchmark-disable-gc --benchmark-columns=median,iqr,rounds
 DOCS := .venv-docs
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup setup-bench setup-frameworks setup-docs demo test test-frameworks test-thorough test-cluster lint format bench bench-files scale pictures docs docs-serve accuracy sass clean
+.PHONY: help setup setup-bench setup-frameworks setup-docs demo test test-frameworks test-thorough test-cluster lint format bench bench-quick bench-files bench-models bench-report scale pictures docs docs-serve accuracy sass clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -18,17 +20,17 @@ $(VENV)/.installed: pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[test,proof]'
 	@touch $@
 
-setup-bench: $(VENV)/.bench     ## the same with the peers that the benchmarks measure (torch 2.13)
-
-$(VENV)/.bench: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --editable '.[test,proof,bench]'
-	@touch $@
-
 setup-frameworks: $(FRAMEWORKS)/.installed      ## an environment of its own with PyTorch, JAX, Keras, TensorFlow (CPU builds), transformers and Flax
 
 $(FRAMEWORKS)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(FRAMEWORKS)
 	$(FRAMEWORKS)/bin/python -m pip install --quiet --editable '.[test,frameworks]'
+	@touch $@
+
+setup-bench: $(FRAMEWORKS)/.bench               ## the same with mkl_random, for the benchmarks
+
+$(FRAMEWORKS)/.bench: $(FRAMEWORKS)/.installed
+	$(FRAMEWORKS)/bin/python -m pip install --quiet --editable '.[test,frameworks,bench]'
 	@touch $@
 
 setup-docs: $(DOCS)/.installed     ## an environment of its own with MkDocs
@@ -66,9 +68,16 @@ format: setup    ## let ruff format the sources
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup-bench              ## the CPU benchmarks beside torch and NumPy, as ratios; writes benchmarks/results/cpu.json
-	$(BIN)/python -m pytest -q benchmarks -o python_files='bench_*.py' -o addopts= -o filterwarnings= \
-	    --benchmark-only --benchmark-disable-gc --benchmark-columns=median,iqr,rounds
+bench: setup-bench              ## benchmarks beside PyTorch, NumPy, JAX, Keras, mkl_random; one alone: make bench QUESTION=fill (calls, sweep, tables, blocks, orthogonal)
+	KERAS_BACKEND=torch $(FRAMEWORKS)/bin/python -m pytest -q benchmarks -o python_files='bench_$(QUESTION).py' $(BENCH)
+
+bench-quick: setup              ## the same at tiny sizes, which shows only that they run
+	GPUINIT_BENCH=--quick $(BIN)/python -m pytest -q benchmarks -o python_files='bench_*.py' $(BENCH)
+
+bench-models: setup-bench       ## models of transformers built inside accelerate, beside plain PyTorch; writes benchmarks/results/models.json
+	$(FRAMEWORKS)/bin/python -m benchmarks.models
+
+bench-report: setup             ## README's table and picture, and docs/benchmarks.md, from benchmarks/results/*.json
 	$(BIN)/python -m benchmarks.report
 
 bench-files: setup              ## 12 GiB written in each format beside a plain write of the same bytes; writes benchmarks/results/files.json

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import gpuinit
+from benchmarks import peers, sizes
 from benchmarks.pairs import interleaved
 
 CASES: dict[str, tuple[tuple[int, ...], int]] = {
@@ -27,7 +28,9 @@ DEFECT = 2e-6
 
 
 def torch_peer(shape: tuple[int, ...]) -> dict[str, Callable[[], Any]]:
-    torch = pytest.importorskip("torch", reason="make bench installs torch 2.13")
+    torch = peers.found("torch")
+    if torch is None:
+        return {}
     torch.set_num_threads(gpuinit.get_num_threads())
     if len(shape) == 3:
         return {"torch.linalg.qr": lambda: torch.linalg.qr(torch.randn(shape))}
@@ -37,15 +40,17 @@ def torch_peer(shape: tuple[int, ...]) -> dict[str, Callable[[], Any]]:
 @pytest.mark.parametrize("case", CASES)
 def test_orthogonal(benchmark: Any, case: str) -> None:
     shape, rounds = CASES[case]
+    if sizes.QUICK:
+        shape = tuple(length // 16 for length in shape)
     batch = 0 if len(shape) == 3 else None
     initializer = gpuinit.Orthogonal(seed=1, batch_axes=batch)
     generator = np.random.Generator(np.random.SFC64(1))
-    peers = {
+    others = {
         **torch_peer(shape),
         "numpy.linalg.qr": lambda: np.linalg.qr(generator.standard_normal(shape, np.float32)),
     }
     report = gpuinit.orthogonality(initializer(shape), batch_axes=batch)
     assert report.defect <= DEFECT
-    seconds = interleaved(benchmark, lambda: initializer(shape), peers, int(np.prod(shape)), rounds)
+    seconds = interleaved(benchmark, lambda: initializer(shape), others, int(np.prod(shape)), sizes.rounds(rounds))
     benchmark.extra_info["ms"] = round(seconds * 1e3, 1)
     benchmark.extra_info["defect"] = float(f"{report.defect:.2g}")

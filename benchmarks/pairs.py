@@ -74,9 +74,17 @@ def machine() -> dict[str, Any]:
     }
 
 
-def save(name: str, rows: list[dict[str, Any]]) -> Path:
-    """Write rows of figures beside the machine's description, for the README to quote."""
+def save(name: str, rows: list[dict[str, Any]], load: float | None = None, peers: dict[str, str] | None = None) -> Path:
+    """Write rows of figures beside the machine's description, for the README to quote.
+
+    `load` is the machine's load average before the run, `peers` the versions of what stands beside.
+    """
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
+    where = machine()
+    if load is not None:
+        where |= {"load before": round(load, 2), "load after": round(os.getloadavg()[0], 2)}
+    if peers is not None:
+        where["peers"] = peers
+    path.write_text(json.dumps({"machine": where, "rows": rows}, indent=1) + "\n")
     return path

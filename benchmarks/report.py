@@ -1,118 +1,149 @@
-"""Writes the tables of benchmarks/results/ into README.md, between its markers: `python -m benchmarks.report`."""
+"""Writes what the committed results say into README.md and docs/benchmarks.md, and draws the sweep: python -m benchmarks.report.
+
+Between the markers of each page stands what this module writes and nothing else; tests/test_benchmarks.py compares.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
-import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+from benchmarks.tables import DETAILS, cases, ratio, table, taken
+
+__all__ = ["PICTURE", "details", "digest", "draw", "main", "results", "shown", "summary"]
 
 ROOT = Path(__file__).parents[1]
 START, END = "<!-- benchmarks:start -->", "<!-- benchmarks:end -->"
+PICTURE = "docs/pictures/benchmark-sweep.png"
+CAPTION = "Time of one element by the size of a fill, float32, one thread: gpuinit, PyTorch, NumPy and a constant fill"
 
 
-def heading(machine: dict) -> str:
-    """Where and how figures were taken."""
-    return (
-        f"{machine['processor']}, {machine['processors']} processors, {machine['date']}, commit {machine['commit']}. Medians of "
-        "interleaved pairs; a ratio is the peer's time divided by gpuinit's, with its least and greatest value."
-    )
+def results() -> dict[str, Any]:
+    """Every file of results that the pages show, by name."""
+    return {name: json.loads((ROOT / f"benchmarks/results/{name}.json").read_text(encoding="utf-8")) for name in DETAILS}
 
 
-def orthogonal(results: dict) -> str:
-    """The Markdown of orthogonal.json."""
-    lines = [
-        heading(results["machine"]),
-        "",
-        "| orthogonal matrices, float32, all processors | gpuinit, ms | max abs(Q'Q - I) | peer | ratio |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    for row in results["rows"]:
-        for peer, figures in ((name, value) for name, value in row.items() if isinstance(value, dict)):
-            ratio = f"{figures['ratio']:.2f} ({figures['least']:.2f} .. {figures['most']:.2f})"
-            lines.append(f"| {row['name'][16:-1]} | {row['ms']:.0f} | {row['defect']:.1e} | {peer} | {ratio} |")
-    return "\n".join(lines)
+def summary(found: dict[str, Any]) -> str:
+    """README's block: the picture, and one table of the figures that matter most."""
+    head = ("what", "gpuinit", "beside", "ratio")
+    return "\n\n".join([
+        f"![{CAPTION}]({PICTURE})",
+        "A ratio is the peer's time divided by gpuinit's, the median of interleaved pairs (least .. greatest). "
+        f"{taken(found['fill'])} [docs/benchmarks.md](docs/benchmarks.md) has every figure, where and how each was taken.",
+        table(head, _essential(found)),
+    ])  # fmt: skip
 
 
-def tables(results: dict) -> str:
-    """The Markdown of tables.json."""
-    lines = [
-        heading(results["machine"]),
-        "",
-        "| a table of 10^12 rows of 128, not in memory; one thread on each side | gpuinit | peer, 10^6 rows in memory | ratio |",
-        "| --- | --- | --- | --- |",
-    ]
-    for row in results["rows"]:
-        kind, case = re.match(r"test_table_(\w+?)(?:\[(.*)\])?$", row["name"]).groups()
-        speed = f"{row['M rows/s']:.1f} M rows/s" if "M rows/s" in row else f"{row['us a call']:.0f} us"
-        what = {"construction": "making the table", "one_row": f"one row, `{case}`"}.get(kind)
-        what = what or f"a million random rows, {case.replace('-', ', ').replace('_', ' ')}"
-        peers = [(name, value) for name, value in row.items() if isinstance(value, dict)]
-        for peer, figures in peers:
-            ratio = f"{figures['ratio']:.2f} ({figures['least']:.2f} .. {figures['most']:.2f})"
-            lines.append(f"| {what} | {speed} | {peer} | {ratio} |")
-        if not peers:
-            lines.append(f"| {what} | {speed} | | |")
-    return "\n".join(lines)
+def _essential(found: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    wanted = {"torch uniform_", "torch normal_", "torch.nn.init.trunc_normal_"}
+    for case, row, peers in cases(found["fill"], "one_thread"):
+        for peer in sorted(wanted & set(peers)):
+            yield f"{case}, one thread", f"{row['G/s']:.2f} G/s", peer, ratio(peers[peer])
+    for case, row, peers in cases(found["fill"], "all_threads"):
+        if case == "uniform, float32":
+            yield f"{case}, all processors", f"{row['G/s']:.2f} G/s", "a constant fill", ratio(peers["constant fill"])
+    for case, row, peers in cases(found["fill"], "new_tensor"):
+        if case == "normal, float32":
+            for peer in peers:
+                yield f"a new tensor, {case}, all processors", f"{row['G/s']:.2f} G/s", peer, ratio(peers[peer])
+    for case, row, peers in cases(found["calls"], "small_call"):
+        if case in ("uniform, 1", "uniform, 10000"):
+            for peer in peers:
+                yield f"one call, uniform, n = {case.split()[-1]}", f"{row['us a call']:.1f} us", peer, ratio(peers[peer])
+    for case, row, peers in cases(found["tables"], "table_rows"):
+        if case == "normal, float32":
+            for peer in peers:
+                yield (
+                    "a million rows of 128 by id, made",
+                    f"{row['M rows/s']:.1f} M rows/s",
+                    f"{peer}, in memory",
+                    ratio(peers[peer]),
+                )
+    for case, row, peers in cases(found["orthogonal"], "orthogonal"):
+        for peer in peers:
+            if "torch" in peer and case in ("4096 x 4096", "8192 x (64 x 64)"):
+                yield f"orthogonal, {case}", f"{row['ms']:.0f} ms", peer, ratio(peers[peer])
+    for row in found["files"]["rows"]:
+        if row["format"] == "safetensors":
+            yield f"a file of {row['bytes'] / 2**30:.0f} GiB", f"{row['create, GB/s']:.2f} GB/s", "a plain write", ratio(row)
+    for row in found["models"]["rows"]:
+        yield f"{row['name']} of transformers, built", f"{row['gpuinit, s']:.2f} s", "PyTorch", ratio(row)
 
 
-def files(results: dict) -> str:
-    """The Markdown of files.json."""
-    machine, rows = results["machine"], results["rows"]
-    size, rounds = rows[0]["bytes"] / 2**30, rows[0]["rounds"]
-    lines = [
-        f"{machine['processor']}, {machine['processors']} processors, {machine['date']}, commit {machine['commit']}. {rounds} "
-        "rounds; a ratio is the time of a plain sequential write of as many bytes, in the same round, divided by create's.",
-        "",
-        f"| a table of {size:.0f} GiB | plain write, GB/s | create, GB/s | ratio | check, GB/s | peak memory, MiB |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    for row in rows:
-        ratio = f"{row['ratio']:.2f} ({row['least']:.2f} .. {row['most']:.2f})"
-        figures = (row["plain write, GB/s"], row["create, GB/s"], ratio, row["check, GB/s"], row["peak memory, MiB"])
-        lines.append(f"| {row['format']} | {' | '.join(map(str, figures))} |")
-    return "\n".join(lines)
+def details(found: dict[str, Any]) -> str:
+    """The block of docs/benchmarks.md: every table, with where and how it was taken."""
+    parts = []
+    for name, (title, command, write) in DETAILS.items():
+        peers = found[name]["machine"].get("peers")
+        beside = f" Peers: {', '.join(f'{peer} {version}' for peer, version in peers.items())}." if peers else ""
+        parts += [f"## {title}", f"`{command}`. {taken(found[name])}{beside}", write(found[name])]
+        if name == "sweep":
+            parts.append(f"![{CAPTION}]({PICTURE.removeprefix('docs/')})")
+    return "\n\n".join(parts)
 
 
-def table(results: dict) -> str:
-    """The Markdown of cpu.json."""
-    rows = {row["name"]: row for row in results["rows"]}
-    lines = [
-        heading(results["machine"]),
-        "",
-        "| work (2^26 elements into touched memory, one thread on each side) | gpuinit, G/s | peer | ratio |",
-        "| --- | --- | --- | --- |",
-    ]
-    calls = ["", "| one call, everything compiled, one thread | gpuinit, us | peer | ratio |", "| --- | --- | --- | --- |"]
-    whole = ["", "| all processors | gpuinit, G/s | per cent of a constant fill |", "| --- | --- | --- |"]
-    for name, row in rows.items():
-        kind, case = re.match(r"test_(\w+?)(?:\[(.*)\])?$", name).groups()
-        for peer, figures in ((k, v) for k, v in row.items() if isinstance(v, dict)):
-            ratio = f"{figures['ratio']:.2f} ({figures['least']:.2f} .. {figures['most']:.2f})"
-            if kind == "one_thread":
-                lines.append(f"| {case.replace('-', ', ').replace('_', ' ')} | {row['G/s']:.2f} | {peer} | {ratio} |")
-            elif kind == "small_call":
-                calls.append(f"| {case.replace('_', ' ').replace('-', ', n = ')} | {row['us a call']:.1f} | {peer} | {ratio} |")
-            elif kind == "all_threads":
-                whole.append(f"| {case.replace('-', ', ').replace('_', ' ')} | {row['G/s']:.2f} | {100 * figures['ratio']:.0f} |")
-            elif kind == "new_tensor":
-                lines.append(f"| a new normal tensor, all processors | {row['G/s']:.2f} | {peer} | {ratio} |")
-    started = [
-        f"{case}: {row['ms a process']:.0f} ms" for case, row in ((n[13:-1], r) for n, r in rows.items() if "test_process" in n)
-    ]
-    return "\n".join([*lines, *whole, *calls, "", f"Whole processes: {'; '.join(started)}."])
+def shown(page: str, block: str) -> str:
+    """A page's text with the block between its markers."""
+    before, rest = (ROOT / page).read_text(encoding="utf-8").split(START)
+    return f"{before}{START}\n{block}\n{END}{rest.split(END)[1]}"
 
 
-SHOWN = {"cpu": table, "orthogonal": orthogonal, "tables": tables, "files": files}
-"""The results that the README shows, and what writes each."""
+def digest(sweep: dict[str, Any]) -> str:
+    """What the picture's file carries, to tell which figures it shows."""
+    return hashlib.sha256(json.dumps(sweep, sort_keys=True).encode()).hexdigest()
+
+
+def draw(sweep: dict[str, Any]) -> bytes:
+    """The picture of the sweep, as PNG."""
+    import io
+
+    from matplotlib.figure import Figure
+
+    from gpuinit.pictures.canvas import COLOURS, DPI, WIDTH, style
+
+    looks = {
+        "gpuinit": (COLOURS["law"], "o", "-"),
+        "torch": (COLOURS["line"], "s", "--"),
+        "numpy": (COLOURS["green"], "^", ":"),
+        "constant": (COLOURS["black"], "", "-."),
+    }
+    with style():
+        figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
+        for place, law in enumerate(("uniform", "normal")):
+            axes = figure.add_subplot(1, 2, place + 1)
+            rows = [row for row in sweep["rows"] if f"{law}-float32" in row["name"] and "truncated" not in row["name"]]
+            rows.sort(key=lambda row: row["size"])
+            lines: dict[str, list[tuple[int, float]]] = {name: [] for name in looks}
+            for row in rows:
+                lines["gpuinit"].append((row["size"], row["ns an element"]))
+                for peer, value in row.items():
+                    if isinstance(value, dict):
+                        lines[peer.split()[0]].append((row["size"], row["ns an element"] * value["ratio"]))
+            for name, points in lines.items():
+                colour, marker, dashes = looks[name]
+                if points:
+                    label = {"constant": "a constant fill"}.get(name, name)
+                    axes.plot(*zip(*points, strict=True), dashes, color=colour, marker=marker, markersize=4, label=label)
+            axes.set(xscale="log", yscale="log", xlabel="elements", title=f"{law}, float32, one thread")
+            axes.set_xscale("log", base=2)
+            axes.grid(True, color="#dddddd", linewidth=0.6)
+            if place == 0:
+                axes.set_ylabel("ns an element")
+                axes.legend(frameon=False)
+        target = io.BytesIO()
+        figure.savefig(target, dpi=DPI, metadata={"Software": None, "Description": f"sweep.json {digest(sweep)}"})
+    return target.getvalue()
 
 
 def main() -> None:
-    """Replace the block between README's markers."""
-    found = {name: json.loads((ROOT / f"benchmarks/results/{name}.json").read_text()) for name in SHOWN}
-    readme = ROOT / "README.md"
-    before, rest = readme.read_text().split(START)
-    shown = "\n\n".join(write(found[name]) for name, write in SHOWN.items())
-    readme.write_text(f"{before}{START}\n{shown}\n{END}{rest.split(END)[1]}")
+    """Write both pages and the picture."""
+    found = results()
+    (ROOT / "README.md").write_text(shown("README.md", summary(found)), encoding="utf-8")
+    (ROOT / "docs/benchmarks.md").write_text(shown("docs/benchmarks.md", details(found)), encoding="utf-8")
+    (ROOT / PICTURE).write_bytes(draw(found["sweep"]))
 
 
 if __name__ == "__main__":

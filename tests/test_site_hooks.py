@@ -46,7 +46,7 @@ def shown(outside: ModuleType, page: str, text: str, host: str | None = None) ->
         ("files.md", "[x](../CHANGELOG.md)", "[x](changelog.md)"),
         ("files.md", "[x](../CONTRIBUTING.md#rules)", "[x](contributing.md#rules)"),
         ("files.md", "[x](../README.md)", "[x](index.md)"),
-        ("files.md", "[measured](../README.md#benchmarks)", "[measured](benchmarks.md)"),
+        ("files.md", "[devices](../README.md#devices)", "[devices](devices.md)"),
         ("files.md", "[seeds](../README.md#seeds)", "seeds (`README.md`)"),
         ("reference/tables.md", "[x](../files.md)", "[x](../files.md)"),
         ("reference/tables.md", "[x](../../examples/README.md)", "[x](../examples.md)"),

@@ -22,7 +22,6 @@ PAGES = {
     "examples.md": "examples/README.md",
     "results.md": "benchmarks/results/README.md",
     "sass.md": "benchmarks/results/sass.md",
-    "benchmarks.md": "README.md#benchmarks",
     "devices.md": "README.md#devices",
     "differences.md": "README.md#differences-from-keras",
     "limits.md": "README.md#what-it-is-not",
