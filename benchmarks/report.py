@@ -132,7 +132,7 @@ def draw(sweep: dict[str, Any]) -> bytes:
             axes.grid(True, color="#dddddd", linewidth=0.6)
             if place == 0:
                 axes.set_ylabel("ns an element")
-                axes.legend(frameon=False)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=len(looks), frameon=False)
         target = io.BytesIO()
         figure.savefig(target, dpi=DPI, metadata={"Software": None, "Description": f"sweep.json {digest(sweep)}"})
     return target.getvalue()
