@@ -107,7 +107,7 @@ def tables(results: Results) -> str:
     """Tables that are not there."""
     lines = [("making it", f"{row['us a call']:.0f} us", "", "") for _, row, _ in cases(results, "table_construction")]
     lines += [
-        (f"one row, `{row['name'][20:-1]}`", f"{row['us a call']:.0f} us", peer, ratio(value))
+        (f"one row, `{row['name'].partition('[')[2][:-1]}`", f"{row['us a call']:.0f} us", peer, ratio(value))
         for _, row, peers in cases(results, "table_one_row")
         for peer, value in peers.items()
     ]
