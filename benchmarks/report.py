@@ -17,7 +17,7 @@ __all__ = ["PICTURE", "details", "digest", "draw", "main", "results", "shown", "
 
 ROOT = Path(__file__).parents[1]
 START, END = "<!-- benchmarks:start -->", "<!-- benchmarks:end -->"
-PICTURE = "docs/pictures/benchmark-sweep.png"
+PICTURE = "docs/benchmarks.png"
 CAPTION = "Time of one element by the size of a fill, float32, one thread: gpuinit, PyTorch, NumPy and a constant fill"
 
 
