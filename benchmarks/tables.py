@@ -84,21 +84,20 @@ def sweep(results: Results) -> str:
     """The cost of an element, a column a side."""
     lines = []
     for case, row, peers in cases(results, "sweep"):
-        law = case.rpartition(", ")[0] if case.count(",") > 1 else case
         named = {name.split()[0].split(".")[0]: value for name, value in peers.items()}
         others = [
             f"{row['ns an element'] * named[name]['ratio']:.3f}" if name in named else ""
             for name in ("torch", "numpy", "constant")
         ]
-        lines.append(
-            (re.sub(r"^\d+, |, \d+$", "", law), f"2^{row['size'].bit_length() - 1}", f"{row['ns an element']:.3f}", *others)
-        )
+        law = case.rpartition(", ")[0]  # the size comes last
+        lines.append((law, f"2^{row['size'].bit_length() - 1}", f"{row['ns an element']:.3f}", *others))
     return table(("one thread, ns an element", "elements", "gpuinit", "torch", "numpy", "constant fill"), lines)
 
 
 def blocks(results: Results) -> str:
     """Parts of a tensor."""
-    figures = (_rate, lambda row: f"{row['of the whole' + chr(39) + 's speed, per cent']:.0f}")
+    share = "of the whole's speed, per cent"
+    figures = (_rate, lambda row: f"{row[share]:.0f}")
     head = ("a part of (2^14, 2^13), float32, one thread", "G/s", "per cent of the whole's speed", "peer", "ratio")
     return table(head, beside(results, "block", *figures))
 
